@@ -1,0 +1,1 @@
+"""The truth: every acknowledged entry, every account, in one SQL database."""

@@ -1,0 +1,119 @@
+"""The threads that talk SQL: one writer, a few readers.
+
+One writer connection, and only it checkpoints, because SQLite before 3.51.3 has a race in WAL resets between connections that
+checkpoint (integrity). On the other engines the same shape keeps group commit simple.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from parley.store.interface import StoreUnavailable
+
+T = TypeVar("T")
+
+WRITES_WAITING = 1000
+"""Writes beside the log that may wait for the writer; the next one is StoreUnavailable."""
+
+
+class Writer:
+    """A thread with the one connection that writes. Jobs run one after another in the order they came."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._jobs: queue.SimpleQueue[Callable[[Connection], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="parley-writer", daemon=True)
+        self._connection: Connection | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, job: Callable[[Connection], None]) -> None:
+        """`job` must not raise; it gets the connection with no transaction open and leaves it so."""
+        self._jobs.put(job)
+
+    @property
+    def waiting(self) -> int:
+        return self._jobs.qsize()
+
+    def stop(self) -> None:
+        """Finish what was submitted, then close the connection. Blocks."""
+        self._jobs.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        connection = self._engine.connect()
+        try:
+            while (job := self._jobs.get()) is not None:
+                job(connection)
+                if connection.invalidated:
+                    connection.close()
+                    connection = self._engine.connect()
+        finally:
+            connection.close()
+
+
+class SqlDatabase:
+    """`Database` over a writer's engine and a readers' engine."""
+
+    def __init__(self, writer: Engine, readers: Engine, reader_threads: int = 4) -> None:
+        self.writer = Writer(writer)
+        self._readers = readers
+        self._pool = ThreadPoolExecutor(reader_threads, thread_name_prefix="parley-reader")
+
+    def start(self) -> None:
+        self.writer.start()
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, question)
+
+    def _read(self, question: Callable[[Connection], T]) -> T:
+        try:
+            with self._readers.connect() as connection, connection.begin():
+                return question(connection)
+        except OperationalError as error:
+            raise StoreUnavailable(str(error.orig)) from error
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        if self.writer.waiting >= WRITES_WAITING:
+            raise StoreUnavailable("too many writes are waiting")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: Exception | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type]  # None only where T is None
+
+        def job(connection: Connection) -> None:
+            try:
+                with connection.begin():
+                    result = change(connection)
+            except OperationalError as error:
+                loop.call_soon_threadsafe(settle, None, StoreUnavailable(str(error.orig)))
+            except Exception as error:  # noqa: BLE001 - it belongs to the caller, who is given it
+                loop.call_soon_threadsafe(settle, None, error)
+            else:
+                loop.call_soon_threadsafe(settle, result, None)
+
+        self.writer.submit(job)
+        return await done
+
+    def stop(self) -> None:
+        """Blocks until every write is done; readers close before the writer, so that the last one to close checkpoints."""
+        self._pool.shutdown(wait=True)
+        self._readers.dispose()
+        self.writer.stop()
+
+
+

@@ -1,0 +1,415 @@
+"""Hold what clients saw against what the store kept, and stop at the first promise that was broken.
+
+    python -m parley.testing.checker HISTORY… --store parley.db [--min-acks 1000] [--min-in-flight 10]
+
+Reads only histories and the store; shares no code with the server. The invariants are those of the integrity page:
+
+I1  every acknowledged id is in the log, at the acknowledged seq, with the same body
+I2  each (actor, client_id) at most once
+I3  seq is dense from 1; an entry never changes its content, except to be emptied
+I4  what a client received is contiguous, and complete for its time as a member
+I5  nothing is shown twice
+I6  the send order of a connection is kept
+I7  no phantom, and nothing to a non-member
+I8  the first new ack comes soon after a fault ends
+ran the test exercised what it claims to have tested
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from math import inf
+from pathlib import Path
+from typing import NoReturn
+
+from parley.testing import history as seen
+from parley.testing.history import AnyEvent, read_history
+from parley.testing.store_log import SqliteLog, StoredEntry, StoreLog
+
+
+class Breach(Exception):
+    """A broken promise. The sentence names the ids, so that one can look them up in the histories and the store."""
+
+    def __init__(self, invariant: str, what: str) -> None:
+        super().__init__(invariant, what)
+        self.invariant = invariant
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.what}"
+
+
+def breach(invariant: str, what: str) -> NoReturn:
+    raise Breach(invariant, what)
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the test must have exercised to count, beside the invariants."""
+
+    min_acks: int = 0
+    min_in_flight: int = 0
+    """Sends without an answer at the moments of the faults, together."""
+    min_faults_hit: float = 0.0
+    """The share of faults that found at least one send without an answer."""
+    recover_s: float | None = None
+    """How soon after a fault has healed the first new ack must come."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was checked, for the report."""
+
+    clients: int = 0
+    conversations: int = 0
+    entries: int = 0
+    sends: int = 0
+    acks: int = 0
+    refusals: int = 0
+    duplicates: int = 0
+    received: int = 0
+    resets: int = 0
+    faults: int = 0
+    faults_hit: int = 0
+    in_flight_at_faults: int = 0
+    slowest_recovery_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Truth:
+    """The store, read once."""
+
+    heads: dict[str, int] = field(default_factory=dict)
+    members: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    log: dict[tuple[str, int], StoredEntry] = field(default_factory=dict)
+    by_client_id: dict[tuple[str, str], StoredEntry] = field(default_factory=dict)
+    joined: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    left: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def may_hear(self, user: str, conversation: str, seq: int) -> bool:
+        """A member reads the whole log, one who has left reads it up to the last leaving."""
+        members = self.members[conversation]
+        left = self.left.get((conversation, user))
+        return members is None or user in members or bool(left and seq <= left[-1])
+
+
+def read_store(store: StoreLog) -> Truth:
+    """Read the final log, and check what it must be by itself: I2 and I3."""
+    truth = Truth()
+    for conversation in store.conversations():
+        truth.heads[conversation.id] = conversation.last_seq
+        truth.members[conversation.id] = conversation.members
+        expected = 1
+        for entry in store.entries(conversation.id):
+            where = f"conversation {conversation.id} seq {entry.seq}"
+            if entry.client_id is not None and entry.by is not None:
+                first = truth.by_client_id.setdefault((entry.by, entry.client_id), entry)
+                if first is not entry:
+                    there = f"conversation {first.conversation} seq {first.seq}"
+                    breach("I2", f"client_id {entry.client_id} of user {entry.by} is stored twice: {there} and {where}")
+            if entry.seq is None:
+                continue
+            if entry.seq != expected:
+                breach("I3", f"{where} follows seq {expected - 1}")
+            truth.log[conversation.id, entry.seq] = entry
+            expected += 1
+            if entry.user is not None and entry.kind in {"member.joined", "member.left"}:
+                moves = truth.joined if entry.kind == "member.joined" else truth.left
+                moves.setdefault((conversation.id, entry.user), []).append(entry.seq)
+        if expected - 1 != conversation.last_seq:
+            breach("I3", f"conversation {conversation.id} ends at seq {expected - 1}, its head says {conversation.last_seq}")
+    return truth
+
+
+@dataclass(slots=True)
+class Reader:
+    """What one client must receive next, connection by connection. I4, I5, I7."""
+
+    name: str
+    truth: Truth
+    user: str = ""
+    due: dict[str, int] = field(default_factory=dict)
+    """The next seq of each conversation on this connection."""
+    asked: dict[str, int] = field(default_factory=dict)
+    """Resumes that have neither been acknowledged nor shown their first entry."""
+    have: dict[str, int] = field(default_factory=dict)
+    """Up to where the client holds each log without a hole, over all connections."""
+
+    def connected(self, event: seen.Connected) -> None:
+        self.user = event.user
+        self.asked.clear()
+        self.due = {conversation: head + 1 for conversation, head in event.heads.items()}
+
+    def resumed(self, event: seen.Resumed) -> None:
+        self.asked |= event.cursors
+
+    def live(self, event: seen.Live) -> None:
+        for conversation, head in event.heads.items():
+            # A cursor at the head gets no page, so an unanswered resume is not a hole by itself.
+            reached = self.asked.pop(conversation, self.due.get(conversation, 1) - 1)
+            if reached < head:
+                breach("I4", f"{self.name} was told live from {head} in conversation {conversation}, received up to {reached}")
+            self.due[conversation] = max(reached, self.due.get(conversation, 1) - 1) + 1
+
+    def reset(self, event: seen.Reset) -> None:
+        for conversation, head in event.heads.items():
+            self.asked.pop(conversation, None)
+            self.have[conversation] = head
+            self.due[conversation] = head + 1
+
+    def received(self, event: seen.Received) -> None:
+        conversation, seq = event.conversation, event.seq
+        where = f"{self.name} received conversation {conversation} seq {seq}"
+        stored = self.truth.log.get((conversation, seq))
+        if stored is None:
+            breach("I7", f"{where}, a phantom: the store has no such entry")
+        if not self.truth.may_hear(self.user, conversation, seq):
+            breach("I7", f"{where} as user {self.user}, who is not a member")
+        if (event.kind, event.by, event.client_id, event.message_id) != (
+            stored.kind,
+            stored.by,
+            stored.client_id,
+            stored.message_id,
+        ) or (event.body != stored.body and stored.body is not None):
+            breach("I3", f"{where} as {event.kind} {event.client_id} {event.body}, the store has {stored}")
+
+        expected = self.due.get(conversation)
+        if conversation in self.asked and seq == self.asked[conversation] + 1:
+            del self.asked[conversation]
+        elif expected is None:
+            # Its first entry, or the first after having left: from one's own joining on.
+            if self.left_before(conversation, seq):
+                breach("I7", f"{where} as user {self.user}, who had left")
+        elif seq < expected:
+            breach("I5", f"{where} again, {expected} was next")
+        elif seq > expected:
+            breach("I4", f"{where}, but {expected} was next")
+        self.due[conversation] = seq + 1
+        if seq == self.have.get(conversation, 0) + 1:
+            self.have[conversation] = seq
+        if event.kind == "member.left" and stored.user == self.user:
+            del self.due[conversation]
+
+    def left_before(self, conversation: str, seq: int) -> bool:
+        """Was the user out of the conversation when this entry was written?"""
+        joined = self.truth.joined.get((conversation, self.user), [])
+        left = self.truth.left.get((conversation, self.user), [])
+        leaves = bisect_left(left, seq)
+        return leaves > 0 and not any(left[leaves - 1] < again <= seq for again in joined)
+
+    def finished(self, event: seen.Finished) -> None:
+        for conversation, members in self.truth.members.items():
+            if members is not None and self.user not in members:
+                continue
+            head, have = self.truth.heads[conversation], self.have.get(conversation, 0)
+            if event.cursors.get(conversation, 0) != head or have != head:
+                breach("I4", f"{self.name} finished conversation {conversation} at seq {have}, the store is at {head}")
+
+
+@dataclass(slots=True)
+class Sender:
+    """What one client sent and was told. I1, I6, I7."""
+
+    name: str
+    truth: Truth
+    user: str = ""
+    bodies: dict[str, str | None] = field(default_factory=dict)
+    """What the client ever sent, by client_id."""
+    attempts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    """On this connection, by conversation and client_id: when it was sent first, and when last."""
+    step: int = 0
+
+    def connected(self, event: seen.Connected) -> None:
+        self.check_order()
+        self.user = event.user
+
+    def sent(self, event: seen.Sent) -> None:
+        self.step += 1
+        if self.bodies.setdefault(event.client_id, event.body) != event.body:
+            breach("ran", f"{self.name} sent two bodies as {event.client_id}: the test is wrong")
+        tries = self.attempts.setdefault(event.conversation, {})
+        first, _ = tries.get(event.client_id, (self.step, 0))
+        tries[event.client_id] = (first, self.step)
+
+    def refused(self, event: seen.Refused) -> None:
+        # This attempt did nothing, so it has no place in the order. The next one begins anew.
+        self.attempts.get(event.conversation, {}).pop(event.client_id, None)
+
+    def acked(self, event: seen.Acked) -> None:
+        what = f"{self.name} has the ack of {event.client_id} at conversation {event.conversation} seq {event.seq}"
+        stored = self.truth.by_client_id.get((self.user, event.client_id))
+        if stored is None:
+            breach("I1", f"{what}, the store does not have it: lost")
+        if stored.seq is None:
+            return  # The answer to a no-op names the entry that had done it already.
+        if (stored.conversation, stored.seq) != (event.conversation, event.seq):
+            breach("I1", f"{what}, the store has it at conversation {stored.conversation} seq {stored.seq}")
+        if event.message_id != stored.message_id:
+            breach("I1", f"{what} as message {event.message_id}, the store has message {stored.message_id}")
+        if event.client_id in self.bodies and stored.body not in {None, self.bodies[event.client_id]}:
+            breach("I1", f"{what} with body {self.bodies[event.client_id]}, the store has {stored.body}")
+
+    def check_order(self) -> None:
+        """Of two ids, one sent for the last time before the other was sent at all, the earlier has the lower seq."""
+        for conversation, tries in self.attempts.items():
+            moments: list[tuple[int, bool, int, str]] = []
+            for client_id, (first, last) in tries.items():
+                stored = self.truth.by_client_id.get((self.user, client_id))
+                if stored is not None and stored.seq is not None:
+                    moments += [(first, False, stored.seq, client_id), (last, True, stored.seq, client_id)]
+            highest, holder = 0, ""
+            for _, is_last, seq, client_id in sorted(moments):
+                if is_last and seq > highest:
+                    highest, holder = seq, client_id
+                elif not is_last and seq < highest:
+                    order = f"{holder} (seq {highest}) before {client_id} (seq {seq})"
+                    breach("I6", f"{self.name} sent {order} in conversation {conversation}")
+        self.attempts = {}
+
+
+@dataclass(slots=True)
+class Clocked:
+    """When things happened, over all histories."""
+
+    sent: list[float] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
+    acked: list[float] = field(default_factory=list)
+    faults: list[float] = field(default_factory=list)
+    healed: list[float] = field(default_factory=list)
+
+
+def check(histories: Iterable[Iterable[AnyEvent]], store: StoreLog, demands: Demands | None = None) -> Figures:
+    """Return the figures if every promise was kept; raise `Breach` at the first that was not."""
+    truth = read_store(store)
+    figures = Figures(conversations=len(truth.heads), entries=len(truth.log))
+    clocked = Clocked()
+    bodies: dict[str, dict[str, str | None]] = {}
+    for events in histories:
+        sender = check_history(events, truth, figures, clocked)
+        if sender.user:
+            bodies.setdefault(sender.user, {}).update(sender.bodies)
+    check_phantoms(truth, bodies)
+    check_ran(figures, clocked, demands or Demands())
+    return figures
+
+
+def check_history(events: Iterable[AnyEvent], truth: Truth, figures: Figures, clocked: Clocked) -> Sender:
+    reader, sender = Reader("", truth), Sender("", truth)
+    open_sends: set[str] = set()
+    figures.clients += 1
+
+    def answered(client_id: str, at: float) -> None:
+        if client_id in open_sends:
+            open_sends.remove(client_id)
+            clocked.answered.append(at)
+
+    for event in events:
+        reader.name = sender.name = event.client
+        match event:
+            case seen.Connected():
+                sender.connected(event)
+                reader.connected(event)
+            case seen.Sent(client_id=client_id, time=at):
+                sender.sent(event)
+                figures.sends += 1
+                if client_id not in open_sends:
+                    open_sends.add(client_id)
+                    clocked.sent.append(at)
+            case seen.Acked(client_id=client_id, time=at):
+                sender.acked(event)
+                figures.acks += 1
+                figures.duplicates += event.duplicate
+                clocked.acked.append(at)
+                answered(client_id, at)
+            case seen.Refused(client_id=client_id, time=at):
+                sender.refused(event)
+                figures.refusals += 1
+                answered(client_id, at)
+            case seen.Received():
+                figures.received += 1
+                reader.received(event)
+            case seen.Resumed():
+                reader.resumed(event)
+            case seen.Live():
+                reader.live(event)
+            case seen.Reset():
+                figures.resets += len(event.heads)
+                reader.reset(event)
+            case seen.Finished():
+                reader.finished(event)
+            case seen.Disconnected(time=at):
+                clocked.answered.extend(at for _ in open_sends)
+                open_sends.clear()
+            case seen.Fault(time=at):
+                clocked.faults.append(at)
+            case seen.Healed(time=at):
+                clocked.healed.append(at)
+            case seen.Gone():
+                pass
+    sender.check_order()
+    clocked.answered.extend(inf for _ in open_sends)
+    return sender
+
+
+def check_phantoms(truth: Truth, bodies: dict[str, dict[str, str | None]]) -> None:
+    """Of the users whose clients all wrote histories, the store has no message that they did not send. I7."""
+    for (user, client_id), entry in truth.by_client_id.items():
+        if user not in bodies or entry.kind != "message.created" or entry.seq is None:
+            continue
+        where = f"conversation {entry.conversation} seq {entry.seq}"
+        if client_id not in bodies[user]:
+            breach("I7", f"{where} is a phantom: user {user} never sent {client_id}")
+        if entry.body not in {None, bodies[user][client_id]}:
+            breach("I1", f"{where} has another body than user {user} sent as {client_id}")
+
+
+def check_ran(figures: Figures, clocked: Clocked, demands: Demands) -> None:
+    """A test in which nothing was under way proves nothing. Also I8."""
+    clocked.sent.sort()
+    clocked.answered.sort()
+    clocked.acked.sort()
+    for moment in clocked.faults:
+        in_flight = bisect_right(clocked.sent, moment) - bisect_right(clocked.answered, moment)
+        figures.faults += 1
+        figures.faults_hit += in_flight > 0
+        figures.in_flight_at_faults += in_flight
+    for moment in clocked.healed:
+        next_ack = bisect_right(clocked.acked, moment)
+        waited = clocked.acked[next_ack] - moment if next_ack < len(clocked.acked) else inf
+        figures.slowest_recovery_s = max(figures.slowest_recovery_s, waited)
+    if demands.recover_s is not None and figures.slowest_recovery_s > demands.recover_s:
+        breach("I8", f"the first ack came {figures.slowest_recovery_s:.2f} s after a fault ended")
+    if figures.acks < demands.min_acks:
+        breach("ran", f"{figures.acks} acks, at least {demands.min_acks} were wanted")
+    if figures.in_flight_at_faults < demands.min_in_flight:
+        breach("ran", f"{figures.in_flight_at_faults} sends in flight at faults, at least {demands.min_in_flight} were wanted")
+    if figures.faults_hit < demands.min_faults_hit * figures.faults:
+        breach("ran", f"{figures.faults_hit} of {figures.faults} faults found a send in flight")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m parley.testing.checker", description=__doc__.splitlines()[0])
+    parser.add_argument("histories", nargs="+", type=Path, metavar="HISTORY")
+    parser.add_argument("--store", required=True, type=Path, help="the server's SQLite file")
+    parser.add_argument("--min-acks", type=int, default=0)
+    parser.add_argument("--min-in-flight", type=int, default=0)
+    parser.add_argument("--min-faults-hit", type=float, default=0.0)
+    parser.add_argument("--recover-s", type=float)
+    options = vars(parser.parse_args(arguments))
+    histories = [read_history(path) for path in options.pop("histories")]
+    store = SqliteLog(options.pop("store"))
+    try:
+        figures = check(histories, store, Demands(**options))
+    except Breach as found:
+        sys.stderr.write(f"BREACH {found}\n")
+        return 1
+    sys.stdout.write(" ".join(f"{name}={value}" for name, value in asdict(figures).items()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
