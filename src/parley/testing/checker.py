@@ -24,27 +24,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
-from typing import NoReturn
 
 from parley.testing import history as seen
 from parley.testing.history import AnyEvent, read_history
-from parley.testing.store_log import SqliteLog, StoredEntry, StoreLog
-
-
-class Breach(Exception):
-    """A broken promise. The sentence names the ids, so that one can look them up in the histories and the store."""
-
-    def __init__(self, invariant: str, what: str) -> None:
-        super().__init__(invariant, what)
-        self.invariant = invariant
-        self.what = what
-
-    def __str__(self) -> str:
-        return f"{self.invariant}: {self.what}"
-
-
-def breach(invariant: str, what: str) -> NoReturn:
-    raise Breach(invariant, what)
+from parley.testing.store_log import SqliteLog, StoreLog
+from parley.testing.truth import Breach, Truth, breach, read_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,52 +64,6 @@ class Figures:
 
 
 @dataclass(slots=True)
-class Truth:
-    """The store, read once."""
-
-    heads: dict[str, int] = field(default_factory=dict)
-    members: dict[str, frozenset[str] | None] = field(default_factory=dict)
-    log: dict[tuple[str, int], StoredEntry] = field(default_factory=dict)
-    by_client_id: dict[tuple[str, str], StoredEntry] = field(default_factory=dict)
-    joined: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    left: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-
-    def may_hear(self, user: str, conversation: str, seq: int) -> bool:
-        """A member reads the whole log, one who has left reads it up to the last leaving."""
-        members = self.members[conversation]
-        left = self.left.get((conversation, user))
-        return members is None or user in members or bool(left and seq <= left[-1])
-
-
-def read_store(store: StoreLog) -> Truth:
-    """Read the final log, and check what it must be by itself: I2 and I3."""
-    truth = Truth()
-    for conversation in store.conversations():
-        truth.heads[conversation.id] = conversation.last_seq
-        truth.members[conversation.id] = conversation.members
-        expected = 1
-        for entry in store.entries(conversation.id):
-            where = f"conversation {conversation.id} seq {entry.seq}"
-            if entry.client_id is not None and entry.by is not None:
-                first = truth.by_client_id.setdefault((entry.by, entry.client_id), entry)
-                if first is not entry:
-                    there = f"conversation {first.conversation} seq {first.seq}"
-                    breach("I2", f"client_id {entry.client_id} of user {entry.by} is stored twice: {there} and {where}")
-            if entry.seq is None:
-                continue
-            if entry.seq != expected:
-                breach("I3", f"{where} follows seq {expected - 1}")
-            truth.log[conversation.id, entry.seq] = entry
-            expected += 1
-            if entry.user is not None and entry.kind in {"member.joined", "member.left"}:
-                moves = truth.joined if entry.kind == "member.joined" else truth.left
-                moves.setdefault((conversation.id, entry.user), []).append(entry.seq)
-        if expected - 1 != conversation.last_seq:
-            breach("I3", f"conversation {conversation.id} ends at seq {expected - 1}, its head says {conversation.last_seq}")
-    return truth
-
-
-@dataclass(slots=True)
 class Reader:
     """What one client must receive next, connection by connection. I4, I5, I7."""
 
@@ -152,7 +90,10 @@ class Reader:
             # A cursor at the head gets no page, so an unanswered resume is not a hole by itself.
             reached = self.asked.pop(conversation, self.due.get(conversation, 1) - 1)
             if reached < head:
-                breach("I4", f"{self.name} was told live from {head} in conversation {conversation}, received up to {reached}")
+                breach(
+                    "I4",
+                    f"{self.name} was told live from {head} in conversation {conversation}, received up to {reached}",
+                )
             self.due[conversation] = max(reached, self.due.get(conversation, 1) - 1) + 1
 
     def reset(self, event: seen.Reset) -> None:
@@ -174,7 +115,7 @@ class Reader:
             stored.by,
             stored.client_id,
             stored.message_id,
-        ) or (event.body != stored.body and stored.body is not None):
+        ) or not self.truth.same_body(stored, event.body):
             breach("I3", f"{where} as {event.kind} {event.client_id} {event.body}, the store has {stored}")
 
         expected = self.due.get(conversation)
@@ -250,7 +191,7 @@ class Sender:
             breach("I1", f"{what}, the store has it at conversation {stored.conversation} seq {stored.seq}")
         if event.message_id != stored.message_id:
             breach("I1", f"{what} as message {event.message_id}, the store has message {stored.message_id}")
-        if event.client_id in self.bodies and stored.body not in {None, self.bodies[event.client_id]}:
+        if event.client_id in self.bodies and not self.truth.same_body(stored, self.bodies[event.client_id]):
             breach("I1", f"{what} with body {self.bodies[event.client_id]}, the store has {stored.body}")
 
     def check_order(self) -> None:
@@ -363,7 +304,7 @@ def check_phantoms(truth: Truth, bodies: dict[str, dict[str, str | None]]) -> No
         where = f"conversation {entry.conversation} seq {entry.seq}"
         if client_id not in bodies[user]:
             breach("I7", f"{where} is a phantom: user {user} never sent {client_id}")
-        if entry.body not in {None, bodies[user][client_id]}:
+        if not truth.same_body(entry, bodies[user][client_id]):
             breach("I1", f"{where} has another body than user {user} sent as {client_id}")
 
 
@@ -386,7 +327,10 @@ def check_ran(figures: Figures, clocked: Clocked, demands: Demands) -> None:
     if figures.acks < demands.min_acks:
         breach("ran", f"{figures.acks} acks, at least {demands.min_acks} were wanted")
     if figures.in_flight_at_faults < demands.min_in_flight:
-        breach("ran", f"{figures.in_flight_at_faults} sends in flight at faults, at least {demands.min_in_flight} were wanted")
+        breach(
+            "ran",
+            f"{figures.in_flight_at_faults} sends in flight at faults, at least {demands.min_in_flight} were wanted",
+        )
     if figures.faults_hit < demands.min_faults_hit * figures.faults:
         breach("ran", f"{figures.faults_hit} of {figures.faults} faults found a send in flight")
 

@@ -1,7 +1,8 @@
 """What a test client saw, one JSON line an event, so that a checker that trusts nobody can judge it afterwards.
 
-A history lies outside the server's disk, belongs to one client (or to the injector of faults) and is only ever appended to.
-Times are this machine's monotonic clock, which all of its processes share, so histories of several processes can be compared.
+A history lies outside the server's disk, belongs to one client (or to the injector of faults) and is only ever
+appended to. Times are this machine's monotonic clock, which all of its processes share, so that histories of several
+processes can be compared.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import msgspec
 
@@ -23,7 +24,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_d
     client: str = ""
 
 
-class Connected(Event, tag="connect"):
+class Connected(Event, frozen=True, tag="connect"):
     """`welcome` was received. What follows belongs to this connection until the next `Connected` or `Disconnected`."""
 
     user: str
@@ -31,34 +32,34 @@ class Connected(Event, tag="connect"):
     heads: dict[str, int] = {}
 
 
-class Disconnected(Event, tag="disconnect"):
+class Disconnected(Event, frozen=True, tag="disconnect"):
     code: int | None = None
 
 
-class Resumed(Event, tag="resume"):
+class Resumed(Event, frozen=True, tag="resume"):
     """The client asked for everything after these cursors."""
 
     epoch: str | None
     cursors: dict[str, int]
 
 
-class Live(Event, tag="live"):
+class Live(Event, frozen=True, tag="live"):
     """The resume was acknowledged: live from these heads; everything up to them has been received."""
 
     heads: dict[str, int]
 
 
-class Reset(Event, tag="reset"):
+class Reset(Event, frozen=True, tag="reset"):
     """The server said that it cannot fill the gap: the client's log begins anew after these heads."""
 
     heads: dict[str, int]
 
 
-class Gone(Event, tag="gone"):
+class Gone(Event, frozen=True, tag="gone"):
     conversations: list[str]
 
 
-class Sent(Event, tag="send"):
+class Sent(Event, frozen=True, tag="send"):
     """One attempt; a retry is a second `Sent` with the same `client_id`."""
 
     conversation: str
@@ -66,7 +67,7 @@ class Sent(Event, tag="send"):
     body: str | None
 
 
-class Acked(Event, tag="ack"):
+class Acked(Event, frozen=True, tag="ack"):
     conversation: str
     client_id: str
     seq: int
@@ -74,7 +75,7 @@ class Acked(Event, tag="ack"):
     duplicate: bool = False
 
 
-class Refused(Event, tag="refused"):
+class Refused(Event, frozen=True, tag="refused"):
     """The server answered this attempt with an error."""
 
     conversation: str
@@ -84,7 +85,7 @@ class Refused(Event, tag="refused"):
     retryable: bool
 
 
-class Received(Event, tag="receive"):
+class Received(Event, frozen=True, tag="receive"):
     """An entry came in a `log` frame, whether or not the client knew it already."""
 
     conversation: str
@@ -96,26 +97,38 @@ class Received(Event, tag="receive"):
     body: str | None = None
 
 
-class Fault(Event, tag="fault"):
+class Fault(Event, frozen=True, tag="fault"):
     """The injector broke something at this moment."""
 
     name: str
 
 
-class Healed(Event, tag="healed"):
+class Healed(Event, frozen=True, tag="healed"):
     """What the last `Fault` broke works again."""
 
     name: str
 
 
-class Finished(Event, tag="finished"):
-    """The test waited until nothing was under way: from here this client claims to hold every log whole, up to these seqs."""
+class Finished(Event, frozen=True, tag="finished"):
+    """The test waited until nothing was under way. This client claims to hold every log whole, up to these seqs."""
 
     cursors: dict[str, int]
 
 
 AnyEvent = (
-    Connected | Disconnected | Resumed | Live | Reset | Gone | Sent | Acked | Refused | Received | Fault | Healed | Finished
+    Connected
+    | Disconnected
+    | Resumed
+    | Live
+    | Reset
+    | Gone
+    | Sent
+    | Acked
+    | Refused
+    | Received
+    | Fault
+    | Healed
+    | Finished
 )
 
 
@@ -135,7 +148,7 @@ class History:
         self._clock = clock
         self._encode = msgspec.json.Encoder().encode
         # Unbuffered: a line survives the death of this process, and never waits in it.
-        self._file: IO[bytes] = open(path, "ab", buffering=0)
+        self._file = path.open("ab", buffering=0)
 
     def write(self, event: AnyEvent) -> None:
         stamped = msgspec.structs.replace(event, time=self._clock(), client=self.client)
@@ -147,14 +160,16 @@ class History:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 def read_history(path: Path) -> Iterator[AnyEvent]:
-    """Yield the events of a file in order. A last line without its end was being written when its client died, and is left out."""
+    """Yield the events in order. A last line without its end was cut off by the death of its writer: it is left out."""
     decode = msgspec.json.Decoder(AnyEvent).decode
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield decode(line)

@@ -31,6 +31,8 @@ class StoredEntry:
     body: str | None = None
     user: str | None = None
     """Whom a `member.*` entry is about."""
+    deleted: bool = False
+    """Emptied by a delete, by retention or by an erasure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class SqliteLog:
                 members.setdefault(str(conversation), set()).add(str(user))
             for id_, last_seq, name in database.execute("SELECT id, last_seq, name FROM conversations ORDER BY id"):
                 everybody = name == "lobby"
-                yield StoredConversation(str(id_), last_seq, None if everybody else frozenset(members.get(str(id_), ())))
+                yield StoredConversation(
+                    str(id_), last_seq, None if everybody else frozenset(members.get(str(id_), ()))
+                )
 
     def entries(self, conversation: str) -> Iterator[StoredEntry]:
         query = (
@@ -165,4 +169,5 @@ def entry_from_wire(conversation: str, entry: Mapping[str, Any]) -> StoredEntry:
         message_id=message.get("id") or entry.get("message_id"),
         body=fingerprint(message.get("text")) if kind.startswith("message.") else None,
         user=entry.get("user_id"),
+        deleted=bool(message.get("deleted")),
     )
