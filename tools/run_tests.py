@@ -1,0 +1,73 @@
+"""Everything `make test` runs, one after the other, each to its end; arguments go to pytest.
+
+pytest comes last, so that its closing line is the last thing on the screen; what went wrong before it is said just
+above it, and once more below. Under CI=true a service that is missing is a failure, elsewhere a remark.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import build_page
+import services
+from build_page import ROOT, SDK, WEB, say
+
+CI = os.environ.get("CI") == "true"
+
+
+def unit_tests(folder: Path) -> Callable[[], int]:
+    def run() -> int:
+        return build_page.npm(ROOT, folder, "run", "test")
+
+    return run
+
+
+def page() -> int:
+    try:
+        build_page.build_page()
+    except build_page.CannotBuild as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+def pytest(arguments: list[str], variables: dict[str, str]) -> int:
+    env = {**os.environ, **variables}
+    # Enough kills to see that the harness bites, few enough for every day; make test-crash does three hundred.
+    env.setdefault("PARLEY_CRASH_ROUNDS", "25")
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=env, check=False).returncode
+
+
+def main() -> int:
+    failed: list[str] = []
+    say("services")
+    variables, left_out = services.bring_all()
+    if CI:
+        failed += [f"service {name}" for name in left_out]
+
+    steps = {"web page": page, "SDK unit tests": unit_tests(SDK), "page unit tests": unit_tests(WEB)}
+    for name, step in steps.items():
+        say(name)
+        start = time.monotonic()
+        if step() != 0:
+            failed.append(name)
+        say(f"{name}: {'FAILED' if name in failed else 'passed'} ({time.monotonic() - start:.0f} s)")
+
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
+    if failed:
+        say(f"FAILED so far: {', '.join(failed)}")
+    say("server, protocol, crash and browser tests")
+    code = pytest(sys.argv[1:], variables)
+    if failed:
+        print(f"parley: pytest aside, these failed: {', '.join(failed)}", file=sys.stderr)
+    return code or (1 if failed else 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Bring what the tests use beside Python and Node, as far as this machine lets us; say what was left out, and why.
+
+    python tools/services.py           bring everything; exit 1 under CI=true if something is missing
+    python tools/services.py --stop    stop what was started
+
+Each service is one function that brings it, waits until it answers, and returns the variables by which the tests find
+it. Run it as often as you like: what is there is left alone. To add one: write the function, add it to SERVICES.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_page import ROOT, one_at_a_time, say
+
+STATE = ROOT / ".services"
+ADDRESSES = STATE / "environment.json"
+APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-y", "-q", "--no-install-recommends")
+
+
+class LeftOut(Exception):
+    """This machine cannot have the service; the text says what a person could do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    name: str
+    bring: Callable[[], dict[str, str]]
+
+
+# --- how -------------------------------------------------------------------------------------------------------------
+
+
+def debian_packages(*names: str) -> None:
+    """Install packages where that can work: as root on Debian or Ubuntu."""
+    hint = f"apt-get install {' '.join(names)}"
+    if shutil.which("apt-get") is None:
+        raise LeftOut("this is not Debian or Ubuntu; install it by hand")
+    if os.geteuid() != 0:
+        raise LeftOut(f"only root can install it: {hint}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    log = STATE / "apt.log"
+    say(f"Debian packages {', '.join(names)} (log: {log.relative_to(ROOT)})")
+    with log.open("a") as output:
+
+        def apt(*arguments: str) -> bool:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            return subprocess.run([*APT, *arguments], env=env, check=False, **streams).returncode == 0  # type: ignore[call-overload, no-any-return]
+
+        # The list of packages on a fresh machine is missing or stale; on others the update would be a wait for nothing.
+        if not apt("install", *names) and not (apt("update") and apt("install", *names)):
+            raise LeftOut(f"{hint} failed: see {log.relative_to(ROOT)}")
+
+
+def first_that_runs(*commands: str) -> str | None:
+    """The path of the first program that answers --version: Ubuntu's chromium is a stub that only knows snap."""
+    for command in commands:
+        path = shutil.which(command)
+        if path is None:
+            continue
+        try:
+            done = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if done.returncode == 0:
+            return path
+    return None
+
+
+# --- which -----------------------------------------------------------------------------------------------------------
+
+
+def chromium() -> dict[str, str]:
+    """A browser for the tests of the page; PARLEY_CHROMIUM names one that is somewhere else."""
+    names = [
+        name for name in (os.environ.get("PARLEY_CHROMIUM"), "chromium", "google-chrome", "chromium-browser") if name
+    ]
+    path = first_that_runs(*names)
+    if path is None:
+        debian_packages("chromium")
+        path = first_that_runs(*names)
+    if path is None:
+        raise LeftOut("the distribution's chromium does not run here; set PARLEY_CHROMIUM to a Chrome or Chromium")
+    return {"PARLEY_CHROMIUM": path}
+
+
+def chinese_font() -> dict[str, str]:
+    """A font that has Chinese, or the page's screenshots and widths in Chinese are those of empty boxes."""
+    if not _has_chinese_font():
+        debian_packages("fonts-noto-cjk")
+        if not _has_chinese_font():
+            raise LeftOut("the font package holds no Chinese here")
+    return {}
+
+
+def _has_chinese_font() -> bool:
+    if shutil.which("fc-list"):
+        found = subprocess.run(["fc-list", ":lang=zh-cn", "family"], capture_output=True, text=True, check=False)
+        return bool(found.stdout.strip())
+    names = ("NotoSansCJK*", "wqy-*", "SourceHanSans*")
+    return any(file for name in names for file in Path("/usr/share/fonts").rglob(name))
+
+
+SERVICES = (
+    Service("chromium", chromium),
+    Service("chinese-font", chinese_font),
+)
+
+
+# --- all -------------------------------------------------------------------------------------------------------------
+
+
+def bring_all() -> tuple[dict[str, str], dict[str, str]]:
+    """Bring every service; return the variables for the tests, and for each one left out the reason."""
+    STATE.mkdir(exist_ok=True)
+    variables: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    with one_at_a_time(ROOT, "services"):
+        for service in SERVICES:
+            try:
+                variables |= service.bring()
+            except LeftOut as reason:
+                left_out[service.name] = str(reason)
+        ADDRESSES.write_text(json.dumps(variables, indent=2) + "\n")
+    return variables, left_out
+
+
+def stop_all() -> None:
+    """Stop what was started: each service that runs leaves its process id in .services/<name>.pid."""
+    for file in sorted(STATE.glob("*.pid")):
+        say(f"stopping {file.stem}")
+        try:
+            os.kill(int(file.read_text()), signal.SIGTERM)
+        except (ProcessLookupError, ValueError):
+            pass  # it has gone by itself
+        file.unlink()
+
+
+def main() -> int:
+    if "--stop" in sys.argv[1:]:
+        stop_all()
+        return 0
+    variables, left_out = bring_all()
+    for name, value in variables.items():
+        say(f"{name}={value}")
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
+    return 1 if left_out and os.environ.get("CI") == "true" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
