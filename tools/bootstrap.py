@@ -79,19 +79,21 @@ def install_uv(python: Path | str, *where: str) -> bool:
 def make_venv() -> None:
     say(f"environment .venv (Python {sys.version.split()[0]})")
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-    if not answers(sys.executable, "-c", "import venv, ensurepip") and os.geteuid() == 0 and shutil.which("apt-get"):
-        say(f"{package}, because this Python has no venv")
-        apt = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-y", "-q")
-        if not quietly(*apt, "install", package):
-            quietly(*apt, "update") and quietly(*apt, "install", package)
-    if answers(sys.executable, "-c", "import venv, ensurepip") and quietly(
-        sys.executable, "-m", "venv", "--clear", VENV
-    ):
+    # Debian parts venv from the ensurepip it needs: the one imports, and then fails on the other.
+    venv_works = (sys.executable, "-c", "import venv, ensurepip; ensurepip.version()")
+    if not answers(*venv_works) and os.geteuid() == 0 and shutil.which("apt-get"):
+        say(f"Debian package {package}, because this Python has no venv")
+        apt = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-y", "-q", "--no-install-recommends")
+        # A fresh machine has no list of packages yet.
+        if not answers(*apt, "install", package) and quietly(*apt, "update"):
+            quietly(*apt, "install", package)
+    if answers(*venv_works) and quietly(sys.executable, "-m", "venv", "--clear", VENV):
         return
     if uv := borrowed_uv():
         say("python -m venv does not work here: uv makes it")
-        if run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, VENV):
+        if run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV):
             return
+    shutil.rmtree(VENV, ignore_errors=True)  # half of one would look usable next time
     raise CannotPrepare(
         f"{sys.executable} cannot make an environment: its venv and pip are missing. Install them "
         f"(Debian, Ubuntu: apt-get install {package}), or put uv on PATH, and run make again."

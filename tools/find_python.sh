@@ -13,5 +13,5 @@ for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python
         *) seen="$seen $name is ${version% *};" ;;
     esac
 done
-echo "parley: Python 3.11 or newer is needed, and none was found.${seen:+ Found:$seen} Install one (Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python3" >&2
+echo "parley: Python 3.11 or newer is needed, and ${PYTHON:-no name on PATH} is not one.${seen:+ Found:$seen} Install one (Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python3" >&2
 exit 1

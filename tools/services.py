@@ -23,7 +23,18 @@ from build_page import ROOT, one_at_a_time, say
 
 STATE = ROOT / ".services"
 ADDRESSES = STATE / "environment.json"
-APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-y", "-q", "--no-install-recommends")
+APT = (
+    "apt-get",
+    "-o",
+    "DPkg::Lock::Timeout=300",
+    "-o",
+    "Acquire::Retries=3",
+    "-o",
+    "Acquire::http::Timeout=60",
+    "-y",
+    "-q",
+    "--no-install-recommends",
+)
 
 
 class LeftOut(Exception):
