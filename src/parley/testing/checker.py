@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import inf
@@ -27,6 +27,8 @@ from pathlib import Path
 
 from parley.testing import history as seen
 from parley.testing.history import AnyEvent, read_history
+from parley.testing.reader import Reader
+from parley.testing.sender import Sender
 from parley.testing.store_log import SqliteLog, StoreLog
 from parley.testing.truth import Breach, Truth, breach, read_store
 
@@ -61,155 +63,6 @@ class Figures:
     faults_hit: int = 0
     in_flight_at_faults: int = 0
     slowest_recovery_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Reader:
-    """What one client must receive next, connection by connection. I4, I5, I7."""
-
-    name: str
-    truth: Truth
-    user: str = ""
-    due: dict[str, int] = field(default_factory=dict)
-    """The next seq of each conversation on this connection."""
-    asked: dict[str, int] = field(default_factory=dict)
-    """Resumes that have neither been acknowledged nor shown their first entry."""
-    have: dict[str, int] = field(default_factory=dict)
-    """Up to where the client holds each log without a hole, over all connections."""
-
-    def connected(self, event: seen.Connected) -> None:
-        self.user = event.user
-        self.asked.clear()
-        self.due = {conversation: head + 1 for conversation, head in event.heads.items()}
-
-    def resumed(self, event: seen.Resumed) -> None:
-        self.asked |= event.cursors
-
-    def live(self, event: seen.Live) -> None:
-        for conversation, head in event.heads.items():
-            # A cursor at the head gets no page, so an unanswered resume is not a hole by itself.
-            reached = self.asked.pop(conversation, self.due.get(conversation, 1) - 1)
-            if reached < head:
-                breach(
-                    "I4",
-                    f"{self.name} was told live from {head} in conversation {conversation}, received up to {reached}",
-                )
-            self.due[conversation] = max(reached, self.due.get(conversation, 1) - 1) + 1
-
-    def reset(self, event: seen.Reset) -> None:
-        for conversation, head in event.heads.items():
-            self.asked.pop(conversation, None)
-            self.have[conversation] = head
-            self.due[conversation] = head + 1
-
-    def received(self, event: seen.Received) -> None:
-        conversation, seq = event.conversation, event.seq
-        where = f"{self.name} received conversation {conversation} seq {seq}"
-        stored = self.truth.log.get((conversation, seq))
-        if stored is None:
-            breach("I7", f"{where}, a phantom: the store has no such entry")
-        if not self.truth.may_hear(self.user, conversation, seq):
-            breach("I7", f"{where} as user {self.user}, who is not a member")
-        if (event.kind, event.by, event.client_id, event.message_id) != (
-            stored.kind,
-            stored.by,
-            stored.client_id,
-            stored.message_id,
-        ) or not self.truth.same_body(stored, event.body):
-            breach("I3", f"{where} as {event.kind} {event.client_id} {event.body}, the store has {stored}")
-
-        expected = self.due.get(conversation)
-        if conversation in self.asked and seq == self.asked[conversation] + 1:
-            del self.asked[conversation]
-        elif expected is None:
-            # Its first entry, or the first after having left: from one's own joining on.
-            if self.left_before(conversation, seq):
-                breach("I7", f"{where} as user {self.user}, who had left")
-        elif seq < expected:
-            breach("I5", f"{where} again, {expected} was next")
-        elif seq > expected:
-            breach("I4", f"{where}, but {expected} was next")
-        self.due[conversation] = seq + 1
-        if seq == self.have.get(conversation, 0) + 1:
-            self.have[conversation] = seq
-        if event.kind == "member.left" and stored.user == self.user:
-            del self.due[conversation]
-
-    def left_before(self, conversation: str, seq: int) -> bool:
-        """Was the user out of the conversation when this entry was written?"""
-        joined = self.truth.joined.get((conversation, self.user), [])
-        left = self.truth.left.get((conversation, self.user), [])
-        leaves = bisect_left(left, seq)
-        return leaves > 0 and not any(left[leaves - 1] < again <= seq for again in joined)
-
-    def finished(self, event: seen.Finished) -> None:
-        for conversation, members in self.truth.members.items():
-            if members is not None and self.user not in members:
-                continue
-            head, have = self.truth.heads[conversation], self.have.get(conversation, 0)
-            if event.cursors.get(conversation, 0) != head or have != head:
-                breach("I4", f"{self.name} finished conversation {conversation} at seq {have}, the store is at {head}")
-
-
-@dataclass(slots=True)
-class Sender:
-    """What one client sent and was told. I1, I6, I7."""
-
-    name: str
-    truth: Truth
-    user: str = ""
-    bodies: dict[str, str | None] = field(default_factory=dict)
-    """What the client ever sent, by client_id."""
-    attempts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    """On this connection, by conversation and client_id: when it was sent first, and when last."""
-    step: int = 0
-
-    def connected(self, event: seen.Connected) -> None:
-        self.check_order()
-        self.user = event.user
-
-    def sent(self, event: seen.Sent) -> None:
-        self.step += 1
-        if self.bodies.setdefault(event.client_id, event.body) != event.body:
-            breach("ran", f"{self.name} sent two bodies as {event.client_id}: the test is wrong")
-        tries = self.attempts.setdefault(event.conversation, {})
-        first, _ = tries.get(event.client_id, (self.step, 0))
-        tries[event.client_id] = (first, self.step)
-
-    def refused(self, event: seen.Refused) -> None:
-        # This attempt did nothing, so it has no place in the order. The next one begins anew.
-        self.attempts.get(event.conversation, {}).pop(event.client_id, None)
-
-    def acked(self, event: seen.Acked) -> None:
-        what = f"{self.name} has the ack of {event.client_id} at conversation {event.conversation} seq {event.seq}"
-        stored = self.truth.by_client_id.get((self.user, event.client_id))
-        if stored is None:
-            breach("I1", f"{what}, the store does not have it: lost")
-        if stored.seq is None:
-            return  # The answer to a no-op names the entry that had done it already.
-        if (stored.conversation, stored.seq) != (event.conversation, event.seq):
-            breach("I1", f"{what}, the store has it at conversation {stored.conversation} seq {stored.seq}")
-        if event.message_id != stored.message_id:
-            breach("I1", f"{what} as message {event.message_id}, the store has message {stored.message_id}")
-        if event.client_id in self.bodies and not self.truth.same_body(stored, self.bodies[event.client_id]):
-            breach("I1", f"{what} with body {self.bodies[event.client_id]}, the store has {stored.body}")
-
-    def check_order(self) -> None:
-        """Of two ids, one sent for the last time before the other was sent at all, the earlier has the lower seq."""
-        for conversation, tries in self.attempts.items():
-            moments: list[tuple[int, bool, int, str]] = []
-            for client_id, (first, last) in tries.items():
-                stored = self.truth.by_client_id.get((self.user, client_id))
-                if stored is not None and stored.seq is not None:
-                    moments += [(first, False, stored.seq, client_id), (last, True, stored.seq, client_id)]
-            highest, holder = 0, ""
-            for _, is_last, seq, client_id in sorted(moments):
-                if is_last and seq > highest:
-                    highest, holder = seq, client_id
-                elif not is_last and seq < highest:
-                    order = f"{holder} (seq {highest}) before {client_id} (seq {seq})"
-                    breach("I6", f"{self.name} sent {order} in conversation {conversation}")
-        self.attempts = {}
 
 
 @dataclass(slots=True)

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 import httpx
 
-from parley.protocol.types import EntryKind
+from parley.protocol.types import WIRE_KINDS, EntryKind
 from parley.testing.history import fingerprint
 
 PAGE = 200
+ANSWER = "answer"
+"""The kind, here only, of a kept answer to a command that changed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class StoredEntry:
     """Whom a `member.*` entry is about."""
     deleted: bool = False
     """Emptied by a delete, by retention or by an erasure."""
+    answer: int | None = None
+    """The seq that a kept answer names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +87,30 @@ class SqliteLog:
             members: dict[str, set[str]] = {}
             for conversation, user in database.execute("SELECT conversation_id, user_id FROM members"):
                 members.setdefault(str(conversation), set()).add(str(user))
-            for id_, last_seq, name in database.execute("SELECT id, last_seq, name FROM conversations ORDER BY id"):
-                everybody = name == "lobby"
-                yield StoredConversation(
-                    str(id_), last_seq, None if everybody else frozenset(members.get(str(id_), ()))
-                )
+            for id_, last_seq, lobby in database.execute("SELECT id, last_seq, lobby FROM conversations ORDER BY id"):
+                named = None if lobby else frozenset(members.get(str(id_), ()))
+                yield StoredConversation(str(id_), last_seq, named)
 
     def entries(self, conversation: str) -> Iterator[StoredEntry]:
         query = (
-            "SELECT id, seq, kind, actor_id, client_id, target_id, body FROM entries"
+            "SELECT id, seq, kind, actor_id, client_id, message_id, body FROM entries"
             " WHERE conversation_id = ? ORDER BY seq IS NOT NULL, seq"
         )
         with self._open() as database:
-            for id_, seq, kind, actor, client_id, target, body in database.execute(query, (int(conversation),)):
-                # The body is the entry's own fields as they go over the wire, so the row reads like a frame.
-                frame = json.loads(body) if body else {}
-                frame |= {"seq": seq, "kind": EntryKind(kind).wire, "by": str(actor), "client_id": client_id}
-                if kind == EntryKind.MESSAGE_CREATED:
-                    frame.setdefault("message", {}).setdefault("id", str(id_))
-                elif target is not None:
-                    frame.setdefault("user_id" if frame["kind"].startswith("member.") else "message_id", str(target))
-                yield entry_from_wire(conversation, frame)
+            for id_, seq, kind, actor, client_id, message, body in database.execute(query, (int(conversation),)):
+                if seq is None:
+                    kept = json.loads(body)["seq"]
+                    yield StoredEntry(conversation, None, ANSWER, str(actor), client_id, answer=kept)
+                    continue
+                # A body is the entry's own fields as they go over the wire, so with the columns it reads like a frame.
+                frame = {"seq": seq, "kind": WIRE_KINDS[kind], "by": str(actor), "client_id": client_id}
+                entry = entry_from_wire(conversation, frame | json.loads(body))
+                named = str(id_ if kind == EntryKind.MESSAGE_CREATED else message or "") or None
+                if entry.message_id != named:
+                    raise ValueError(
+                        f"conversation {conversation} seq {seq} is of {named}, its body of {entry.message_id}"
+                    )
+                yield entry
 
     def check_database(self) -> str:
         """SQLite's own opinion of the file: "ok", or what is broken."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 from parley.testing.store_log import StoredEntry, StoreLog
 
 
-class Breach(Exception):  # noqa: N818 - a finding about the server, not an error of this program
+class Breach(Exception):
     """A broken promise. The sentence names the ids, so that one can look them up in the histories and the store."""
 
     def __init__(self, invariant: str, what: str) -> None:
