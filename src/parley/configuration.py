@@ -63,7 +63,7 @@ def load(flags: Mapping[str, Mapping[str, Any]] | None = None, config: Path | No
 
     problems = [*_unknown_variables()]
     try:
-        settings = Read(**given)
+        settings = Read(**given)  # type: ignore[arg-type]  # the sections, which the base's own options hide from mypy
     except ValidationError as error:
         known = set(problems)
         problems += [line for it in error.errors() if (line := _problem(it, given, file)) not in known]

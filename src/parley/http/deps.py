@@ -11,7 +11,7 @@ from parley.clock import Clock
 from parley.observability import Metrics
 from parley.protocol.commands import Actor
 from parley.protocol.errors import ChatError, Code, ErrorSpec
-from parley.services.accounts import Accounts, Identity
+from parley.services.accounts import Accounts, Client, Identity
 from parley.services.policy import is_local, origin_allowed, parse_id
 from parley.settings import Settings
 from parley.store.interface import Database
@@ -73,6 +73,13 @@ def caller_is_local(request: HTTPConnection) -> bool:
 def caller_address(request: HTTPConnection) -> str:
     """The peer, or what a trusted proxy said it is (uvicorn resolves that before we are called)."""
     return request.client.host if request.client else ""
+
+
+def the_client(request: Request) -> Client:
+    return Client(caller_address(request), request.headers.get("user-agent", ""), caller_is_local(request))
+
+
+CurrentClient = Annotated[Client, Depends(the_client)]
 
 
 def under_tls(request: HTTPConnection) -> bool:

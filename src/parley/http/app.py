@@ -1,0 +1,47 @@
+"""The HTTP application: the API under /api/v1, operation at the root, and the page for everything else."""
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+import parley
+from parley.http import accounts, conversations, errors, health, messages, page, people
+from parley.http.deps import Parley
+from parley.http.guards import Bounds, Headers, Outermost
+
+API = "/api/v1"
+NOUNS: tuple[APIRouter, ...] = (accounts.router, people.router, conversations.router, messages.router)
+
+
+def create_app(server: Parley) -> FastAPI:
+    """Everything that is not a WebSocket, over a server that the composition root has built and starts and stops."""
+    app = FastAPI(
+        title="Parley",
+        version=parley.__version__,
+        description="A self-hosted real-time chat server. Errors are RFC 9457 problem bodies; their codes are fixed.",
+        openapi_url=f"{API}/openapi.json",
+        # FastAPI's own pages load from outside addresses; http/page.py serves Swagger UI from the build.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Outermost, metrics=server.metrics),
+            Middleware(Headers),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=server.settings.auth.allowed_origins,
+                allow_credentials=True,
+                allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["Retry-After", "Location"],
+            ),
+            Middleware(Bounds),
+        ],
+    )
+    app.state.parley = server
+    errors.install(app)
+    for router in NOUNS:
+        app.include_router(router, prefix=API)
+    app.include_router(health.router)
+    page.install(app)
+    return app
