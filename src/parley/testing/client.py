@@ -26,12 +26,11 @@ from parley.testing.history import History
 from parley.testing.logs import Entry, Logs, Step
 from parley.testing.outbox import Outbox, Pending, uuid7
 from parley.testing.store_log import entry_from_wire
-from parley.testing.timing import QUICK, Timing, asked_delay
+from parley.testing.timing import DRAINING, QUICK, Timing, asked_delay
 
 SUBPROTOCOL = "parley.v1.json"
 STOP_FROM, STOP_UPTO = 4500, 4999
 """Close codes after which a client does not come back."""
-DRAINING = 4003
 
 
 class ReferenceClient:
@@ -61,6 +60,8 @@ class ReferenceClient:
         self.conversations: dict[str, dict[str, Any]] = {}
         self.epoch: str | None = None
         self.connections = 0
+        self.refusals = 0
+        """Attempts that were answered with an error, retryable or not."""
         self._timing = timing
         self._random = random if random is not None else Random()
         base = ws_base if ws_base is not None else re.sub("^http", "ws", account.base_url)
@@ -71,6 +72,10 @@ class ReferenceClient:
         self._task: asyncio.Task[None] | None = None
         self._snapshots: set[asyncio.Task[None]] = set()
         self._begin_connection()
+
+    @property
+    def is_connected(self) -> bool:
+        return self.state is State.CONNECTED
 
     # --- what a test calls -------------------------------------------------------------------------------------------
 
@@ -109,13 +114,17 @@ class ReferenceClient:
             while shown < len(log):
                 yield log[shown]
                 shown += 1
-            await self._changed.wait()
+            await self.changed()
 
     async def until(self, predicate: Callable[[Self], bool], *, within: float = 10.0) -> None:
         """Wait until something is true of this client, or raise `TimeoutError`. Looked at after everything it hears."""
         async with asyncio.timeout(within):
             while not predicate(self):
-                await self._changed.wait()
+                await self.changed()
+
+    async def changed(self) -> None:
+        """Wait for the next thing that it hears."""
+        await self._changed.wait()
 
     def finish(self) -> None:
         """Claim in the history that every log is held whole. Call it when nothing is under way any more."""
@@ -392,6 +401,7 @@ class ReferenceClient:
             self._pump(pending.conversation)
 
     def _refused(self, pending: Pending, payload: dict[str, Any]) -> None:
+        self.refusals += 1
         code, name, retryable = payload["code"], payload["name"], payload["retryable"]
         self.history.write(
             seen.Refused(

@@ -90,6 +90,8 @@ class Reader:
         elif expected is None and self.left_before(conversation, seq):
             # Its first entry, or the first after having left: from one's own joining on.
             breach("I7", f"{where} as user {self.user}, who had left")
+        elif asked is not None and not asked.begun and asked.start < seq < (expected or asked.start):
+            breach("I4", f"{where}, after having asked from {asked.start} on")
         elif expected is not None and seq < expected:
             breach("I5", f"{where} again, {expected} was next")
         elif expected is not None and seq > expected:

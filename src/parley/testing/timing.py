@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass, field
 from random import Random
 
+DRAINING = 4003
+"""The close code of a server that is about to be replaced."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
