@@ -21,13 +21,15 @@ class SystemClock:
         return time.monotonic()
 
 
-_last_second: tuple[int, str] = (-1, "")
+_known_second: tuple[int, str] = (-1, "")
 
 
 def rfc3339(ms: int) -> str:
     """`2026-11-21T08:30:00.123Z`. The second's part is kept, because a batch's entries share it."""
-    global _last_second
+    global _known_second
     second, milli = divmod(ms, 1000)
-    if _last_second[0] != second:
-        _last_second = (second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
-    return f"{_last_second[1]}.{milli:03d}Z"
+    # Taken once: another thread may put another second there meanwhile.
+    known = _known_second
+    if known[0] != second:
+        known = _known_second = (second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
+    return f"{known[1]}.{milli:03d}Z"

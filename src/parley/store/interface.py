@@ -23,6 +23,10 @@ class StoreUnavailable(Exception):
     """The database could not do it just now (disk full, gone away). Nothing was changed; the same may succeed later."""
 
 
+class StoreBroken(StoreUnavailable):
+    """An fsync failed: what is on the disk is not known any more. The process must stop and recover by starting again."""
+
+
 class Append(msgspec.Struct, frozen=True, gc=False):
     """One command on its way into the log.
 
@@ -34,6 +38,7 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     command: Durable
     admin: bool = False
     refusal: ErrorSpec | None = None
+    detail: str | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -70,6 +75,7 @@ class Marked(msgspec.Struct, frozen=True):
     delivered_seq: int
     unread: int
     moved: bool
+    member_count: int = 0
 
 
 class BatchResult(msgspec.Struct, frozen=True):
@@ -82,12 +88,12 @@ class BatchResult(msgspec.Struct, frozen=True):
 class BatchStore(Protocol):
     """What the log needs of the store."""
 
-    def write_batch(self, appends: Sequence[Append], marks: Sequence[Mark]) -> BatchResult:
-        """Write all of it in one transaction, durable when this returns. Blocks: call it from the writer's thread only.
+    def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Callable[[BatchResult | StoreUnavailable], None]) -> None:
+        """Write all of it in one transaction on the writer's thread; `done` is called there, when it is durable.
 
-        Appends are decided in the order given, each against the state the ones before it left: a repeat first, then
-        membership, role and target. One that fails on its own data is refused alone.
-        Raises StoreUnavailable when nothing was written.
+        Batches are written in the order they were submitted. Appends are decided in the order given, each against the state
+        the ones before it left: a repeat first, then membership, role and target. One that fails on its own data is refused
+        alone. StoreUnavailable: nothing was written, nothing may be acknowledged.
         """
 
 

@@ -1,0 +1,206 @@
+"""The composition root: the only place that names implementations. Read it from top to bottom; it is the server."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy import Engine, func, select
+
+from parley.clock import Clock, SystemClock
+from parley.dispatch import Dispatch
+from parley.fanout.memory import MemoryFanOut
+from parley.gateway import picows_engine, sansio_engine
+from parley.gateway.catchup import CatchUp
+from parley.gateway.connection import Outbound
+from parley.gateway.door import AccountDoor
+from parley.gateway.gateway import Gateway
+from parley.gateway.greeter import Greeter
+from parley.gateway.heartbeat import Wheel
+from parley.gateway.hub import Hub
+from parley.gateway.limits import Bucket, Places
+from parley.gateway.session import Sessions
+from parley.gateway.source import ServiceSource
+from parley.gateway.typing_notices import TypingNotices
+from parley.gateway.upgrade import upgrade_class
+from parley.gateway.watching import Watching
+from parley.http.app import create_app
+from parley.ids import Snowflakes
+from parley.log.direct import DirectLog
+from parley.observability import Metrics
+from parley.presence.memory import MemoryPresence
+from parley.protocol.events import Entry
+from parley.protocol.types import ConversationId, UserId
+from parley.services.accounts import Accounts
+from parley.services.conversations import Conversations
+from parley.services.history import History
+from parley.settings import Settings
+from parley.store.batches import SqlBatches
+from parley.store.interface import StoreBroken
+from parley.store.migrate import upgrade
+from parley.store.sql.fetch import epoch
+from parley.store.sql.hot import SqliteHot
+from parley.store.sqlite import FolderLock, reader_engine, writer_engine
+from parley.store.tables import entries
+from parley.store.threads import SqlDatabase
+
+log = structlog.get_logger()
+
+READERS = 4
+ENGINES = {"picows": picows_engine.start, "sansio": sansio_engine.start}
+
+
+class Embedded:
+    """The store of one process: a locked data folder with one SQLite file, brought to this version's schema."""
+
+    def __init__(self, data: Path, file: Path, clock: Clock) -> None:
+        """Blocks. Raises DataFolderInUse, SchemaMismatch."""
+        self._lock = FolderLock(data)
+        writer = writer_engine(file)
+        try:
+            if copy := upgrade(writer, now_ms=clock.now_ms()):
+                log.info("database_upgraded", copy=copy.name)
+            with writer.connect() as connection, connection.begin():
+                self.epoch = epoch(connection)
+                last_id = connection.scalar(select(func.max(entries.c.id))) or 0
+        except BaseException:
+            writer.dispose()
+            self._lock.release()
+            raise
+        self.ids = Snowflakes(clock, after=last_id)
+        self._engine: Engine = writer
+        self.database = SqlDatabase(writer, reader_engine(file, READERS), READERS)
+        self.batches = SqlBatches(self.database.writer, SqliteHot(), self.ids, clock)
+
+    def start(self) -> None:
+        self.database.start()
+
+    def close(self) -> None:
+        """Blocks until everything submitted is written."""
+        self.database.stop()
+        self._engine.dispose()
+        self._lock.release()
+
+
+class Parley:
+    """A running server's parts, put together. Needs a running event loop; `start` before use, `stop` once."""
+
+    def __init__(self, settings: Settings, store: Embedded, clock: Clock | None = None) -> None:
+        limits = settings.limits
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.store = store
+        self.database = store.database
+        self.broken = asyncio.Event()
+        """Set when the process must stop, because the disk did not keep a promise."""
+
+        # Fan-out: what was committed, to whoever hears it
+        self.outbound = Outbound(limits.queue_frames, limits.queue_bytes)
+        self.hub = Hub(self.outbound)
+        self.fanout = MemoryFanOut(self.hub)
+        self.presence = MemoryPresence(self.clock)
+
+        # The log: what is asked, into the store
+        self.log = DirectLog(
+            store.batches, self.fanout.publish, turn_done=self.outbound.flush, on_broken=self._break, metrics=self.metrics
+        )
+
+        # The services
+        self.accounts = Accounts(self.database, settings, self.clock, ids=store.ids, metrics=self.metrics)
+        self.conversations = Conversations(self.database, self.clock, store.ids, self._announce, limits)
+        self.history = History(self.database)
+        self.dispatch = Dispatch(self.log, self.conversations, text_chars=limits.text_chars)
+
+        # The gateway: sockets
+        self.catch_up = CatchUp(self.hub, ServiceSource(self.conversations, self.history), store.epoch)
+        self.hub.attacher = self.catch_up
+        self.wheel = Wheel(settings.heartbeat.ping_s, settings.heartbeat.silence_s)
+        watching = Watching(self.hub, self.presence)
+        bucket = Bucket(limits.messages_per_second, limits.burst)
+        sessions = Sessions(
+            dispatch=self.dispatch,
+            hub=self.hub,
+            fanout=self.fanout,
+            catch_up=self.catch_up,
+            typing=TypingNotices(self.hub),
+            watching=watching,
+            acquaintance=self.conversations,
+            bucket=bucket,
+        )
+        self.gateway = Gateway(
+            door=AccountDoor(self.accounts, settings.auth.allowed_origins),
+            greeter=Greeter(self.accounts, self.conversations, _told_limits(settings)),
+            hub=self.hub,
+            sessions=sessions,
+            watching=watching,
+            wheel=self.wheel,
+            places=Places(limits.connections, limits.connections_per_user, limits.connections_per_address),
+            bucket=bucket,
+            outbound=self.outbound,
+            clock=self.clock,
+            frame_bytes=limits.frame_bytes,
+            heartbeat_s=round(settings.heartbeat.ping_s),
+        )
+        self.marked = sessions.marked
+        self.accounts.on_session_ended.append(self.gateway.end_session)
+        self.websocket = upgrade_class(self.gateway, ENGINES[settings.websocket.engine])
+        self.metrics.watch(connections=lambda: self.gateway.connections, outbound=self.outbound)
+        self.http: FastAPI = create_app(self)
+
+    @property
+    def draining(self) -> bool:
+        return self.gateway.draining
+
+    def not_ready(self) -> list[str]:
+        return [] if self.log.accepting else ["the log takes nothing more just now"]
+
+    def _announce(self, conversation_id: ConversationId, made: list[Entry], users: list[UserId]) -> None:
+        """A conversation was made: its first entries invite their members; a direct has none and invites both by hand."""
+        if made:
+            self.fanout.publish(made)
+        else:
+            self.fanout.invite(conversation_id, users, 0)
+
+    def _break(self, error: StoreBroken) -> None:
+        log.critical("store_broken", error=str(error))
+        self.broken.set()
+
+    def start(self) -> None:
+        self.store.start()
+        self.wheel.start()
+
+    async def stop(self) -> None:
+        """Drain: refuse what is new as retryable, settle what was accepted, send everybody away, close the store."""
+        await self.gateway.drain(self.log.drain)
+        self.wheel.stop()
+        await self.fanout.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.store.close)
+
+
+def _told_limits(settings: Settings) -> dict[str, int]:
+    """What clients need to know to stay within bounds."""
+    limits = settings.limits
+    return {"frame_bytes": limits.frame_bytes, "text_chars": limits.text_chars, "upload_bytes": limits.upload_bytes}
+
+
+def open_store(settings: Settings, clock: Clock) -> Embedded:
+    """Blocks. Raises DataFolderInUse, SchemaMismatch."""
+    return Embedded(settings.server.data, Path(settings.store_url.removeprefix("sqlite:///")), clock)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, clock: Clock | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """A started server without its listeners, for tests that talk to its parts."""
+    at = clock or SystemClock()
+    parley = Parley(settings, open_store(settings, at), at)
+    parley.start()
+    try:
+        yield parley
+    finally:
+        await parley.stop()
+
+
+__all__: Sequence[str] = ("Embedded", "Parley", "open_store", "running")

@@ -1,0 +1,149 @@
+"""One door for commands, whether they came over WebSocket, over HTTP or through a legacy dialect.
+
+What needs no question to the store is checked here (shape, length, rate); membership, role and target are checked in the log's
+transaction, in log order. A command that is refused here still passes the log when it could be a repeat, because a repeat is
+answered first.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from parley.log.interface import Log, MarkReply, Reply
+from parley.protocol.commands import (
+    Actor,
+    AddReaction,
+    ChangeConversation,
+    Durable,
+    EditMessage,
+    MarkRead,
+    SendMessage,
+)
+from parley.protocol.errors import ChatError, Code, ErrorSpec
+from parley.protocol.events import Ack
+from parley.protocol.types import ConversationId, MessageKind, UserId
+from parley.store.interface import Append, Appended, Mark, Marked, Outcome, Refused
+
+TITLE_CHARS = 200
+
+
+class Directs(Protocol):
+    """What is asked of the conversations service: the direct conversation of two users."""
+
+    def known_direct(self, one: UserId, other: UserId) -> ConversationId | None:
+        """From memory, without waiting."""
+
+    async def open_direct(self, actor: Actor, other: UserId) -> tuple[ConversationId, bool]:
+        """Found or made. Raises ChatError."""
+
+
+Refusal = tuple[ErrorSpec, str | None]
+
+
+class Dispatch:
+    """Takes commands to the log. `submit` is the hot path: it does not await and makes no Task."""
+
+    def __init__(self, log: Log, directs: Directs, *, text_chars: int) -> None:
+        self._log = log
+        self._directs = directs
+        self._text_chars = text_chars
+
+    def submit(
+        self, actor: Actor, command: Durable, reply: Reply, refusal: Refusal | None = None
+    ) -> Awaitable[None] | None:
+        """Answer by `reply`, once. Returns None when the command is on its way; otherwise something to await first.
+
+        Whoever awaits must hold back the actor's later commands meanwhile, or they would overtake this one.
+        `refusal`: the caller's own no, given unless the command turns out to be a repeat.
+        """
+        no = refusal or self._refusal(command)
+        if type(command) is SendMessage and command.to_user_id is not None:
+            known = self._directs.known_direct(actor.user_id, command.to_user_id)
+            if known is None:
+                return self._open_and_send(actor, command, reply, no)
+            command = _addressed(command, known)
+        self._append(actor, command, reply, no)
+        return None
+
+    def _append(self, actor: Actor, command: Durable, reply: Reply, no: Refusal | None) -> None:
+        if no is None:
+            self._log.submit(Append(actor.user_id, command, actor.admin), reply)
+        else:
+            self._log.submit(Append(actor.user_id, command, actor.admin, *no), reply)
+
+    async def _open_and_send(self, actor: Actor, command: SendMessage, reply: Reply, no: Refusal | None) -> None:
+        assert command.to_user_id is not None
+        try:
+            conversation, _ = await self._directs.open_direct(actor, command.to_user_id)
+        except ChatError as error:
+            reply(Refused(error.spec, error.detail))
+            return
+        self._append(actor, _addressed(command, conversation), reply, no)
+
+    async def run(self, actor: Actor, command: Durable) -> Ack:
+        """For callers that wait, such as HTTP. Raises ChatError."""
+        outcome = await self._wait(lambda reply: self.submit(actor, command, reply))
+        if isinstance(outcome, Refused):
+            raise ChatError(outcome.spec, outcome.detail)
+        return outcome.ack if isinstance(outcome, Appended) else outcome
+
+    async def _wait(self, start: Callable[[Reply], Awaitable[None] | None]) -> Outcome:
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if not done.done():
+                done.set_result(outcome)
+
+        before = start(settle)
+        if before is not None:
+            await before
+        return await done
+
+    def submit_mark(self, actor: Actor, command: MarkRead, reply: MarkReply) -> None:
+        delivered = command.seq if command.delivered_seq is None else command.delivered_seq
+        self._log.mark(Mark(actor.user_id, command.conversation_id, command.seq, delivered), reply)
+
+    async def mark(self, actor: Actor, command: MarkRead) -> Marked:
+        """Raises ChatError."""
+        done: asyncio.Future[Marked | Refused] = asyncio.get_running_loop().create_future()
+        self.submit_mark(actor, command, lambda marked: None if done.done() else done.set_result(marked))
+        marked = await done
+        if isinstance(marked, Refused):
+            raise ChatError(marked.spec, marked.detail)
+        return marked
+
+    def _refusal(self, command: Durable) -> Refusal | None:
+        """What is wrong with it that no state of the store could make right."""
+        kind = type(command)
+        if kind is SendMessage:
+            return self._refuse_message(command)  # type: ignore[arg-type]  # mypy does not narrow by type()
+        if isinstance(command, EditMessage):
+            return self._refuse_text(command.text)
+        if isinstance(command, ChangeConversation) and command.title is not None and len(command.title) > TITLE_CHARS:
+            return Code.TOO_LONG, f"A title has at most {TITLE_CHARS} characters."
+        if isinstance(command, AddReaction) and not command.emoji.strip():
+            return Code.BAD_PAYLOAD, "emoji must not be empty."
+        return None
+
+    def _refuse_message(self, command: SendMessage) -> Refusal | None:
+        if command.kind is MessageKind.SYSTEM:
+            return Code.FORBIDDEN, "Only the server writes system messages."
+        if command.attachments or command.kind in (MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE):
+            return Code.UNSUPPORTED, "This server takes no files yet."
+        if command.thread_of is not None:
+            return Code.UNSUPPORTED, "This server has no threads yet."
+        return self._refuse_text(command.text)
+
+    def _refuse_text(self, text: str | None) -> Refusal | None:
+        if text is None or not text.strip():
+            return Code.BAD_PAYLOAD, "text must not be empty."
+        if len(text) > self._text_chars:
+            return Code.TOO_LONG, f"A text has at most {self._text_chars} characters."
+        return None
+
+
+def _addressed(command: SendMessage, conversation: ConversationId) -> SendMessage:
+    return SendMessage(
+        conversation, command.client_id, command.text, command.kind, None, command.reply_to, command.thread_of,
+        command.attachments, command.mentions,
+    )  # fmt: skip

@@ -1,0 +1,213 @@
+"""Resume: read what was missed, then go live, as one step that loses and repeats nothing.
+
+For each conversation: (1) the feed begins to note what is published, (2) the store is read from the cursor on, page by page as the
+socket takes them, (3) when a page has reached the head and the feed has passed on nothing beyond it, the connection is subscribed
+in the same turn of the loop. Between (3)'s look and the subscription nothing can come in; before it, the feed's head tells.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from parley.gateway.connection import Connection
+from parley.gateway.feed import FRAME_BYTES, FRAME_ENTRIES, Feed
+from parley.gateway.framing import frame
+from parley.gateway.hub import Hub
+from parley.protocol.commands import Actor, Resume
+from parley.protocol.errors import ChatError
+from parley.protocol.events import Entry, Signal
+from parley.protocol.types import ConversationId, UserId
+from parley.store.interface import StoreUnavailable
+
+log = structlog.get_logger()
+
+GAP = 10_000
+"""Entries a resume will send of one conversation; a longer gap is a reset and the client takes a snapshot."""
+
+
+class Source(Protocol):
+    """What is read of the store."""
+
+    async def heads(
+        self, user: UserId, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, int]:
+        """The heads of those that the user may read now."""
+
+    async def entries_after(
+        self, conversation: ConversationId, after: int, limit: int, max_bytes: int, reader: UserId | None
+    ) -> tuple[list[Entry], int] | None:
+        """(entries, head); None if `reader` may not read it."""
+
+    async def describe(self, actor: Actor, conversation: ConversationId) -> dict[str, Any]:
+        """The conversation in welcome's shape. Raises ChatError."""
+
+
+class CatchUp:
+    """Lets connections go live. Also the hub's `Attacher`."""
+
+    def __init__(self, hub: Hub, source: Source, epoch: str) -> None:
+        self._hub = hub
+        self._source = source
+        self._epoch = epoch
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._healing: set[Feed] = set()
+
+    # Going live
+
+    def begin(self, connection: Connection, resume: Resume | None, done: Callable[[dict[str, Any]], None]) -> None:
+        """Start what `resume` asks for (None: live from the heads that welcome told) and call `done` with the ack's payload."""
+        bases, connection.bases = connection.bases or {}, None
+        connection.live = True
+        asked = dict(resume.cursors) if resume is not None else {}
+        for conversation in asked:
+            self._withdraw(connection, ConversationId(conversation))
+        cursors = {ConversationId(c): seq for c, seq in bases.items() if c not in asked}
+        same = resume is not None and resume.epoch == self._epoch
+        self._spawn(connection, self._resume(connection, asked, same, cursors, done))
+
+    def _withdraw(self, connection: Connection, conversation: ConversationId) -> None:
+        """A later resume sends the asked range again, so live entries must wait until it has."""
+        feed = self._hub.feeds.get(conversation)
+        if feed is not None and feed.hears(connection):
+            self._hub.unsubscribe(feed, connection)
+        if connection.catching is not None and (task := connection.catching.pop(conversation, None)):
+            task.cancel()
+
+    async def _resume(
+        self,
+        connection: Connection,
+        asked: dict[ConversationId, int],
+        same_epoch: bool,
+        told: dict[ConversationId, int],
+        done: Callable[[dict[str, Any]], None],
+    ) -> None:
+        if connection.catching:
+            # They were added before it said where it stands: `conversation.added` comes before their first entry.
+            await asyncio.wait(connection.catching.values())
+        feeds = {c: self._hub.track(c) for c in (*told, *asked)}
+        try:
+            heads = await self._source.heads(connection.actor.user_id, list(feeds))
+            if connection.closing:
+                return
+            live: dict[str, int] = {}
+            reset: dict[str, int] = {}
+            slow: list[tuple[Feed, int]] = []
+            for conversation, feed in feeds.items():
+                if conversation not in heads:
+                    continue
+                head, cursor = heads[conversation], asked.get(conversation, told.get(conversation, 0))
+                if conversation in asked and (not same_epoch or cursor > head or head - cursor > GAP):
+                    reset[str(conversation)] = cursor = head
+                if cursor >= head and not feed.behind(cursor):
+                    feed.add(connection, cursor)
+                    if conversation in asked and str(conversation) not in reset:
+                        live[str(conversation)] = cursor
+                else:
+                    slow.append((feed, cursor))
+            for feed, cursor in slow:
+                reached = await self._follow(connection, feed, cursor)
+                name = str(feed.conversation_id)
+                if reached is not None and feed.conversation_id in asked and name not in reset:
+                    live[name] = reached
+            gone = [str(c) for c in asked if str(c) not in live and str(c) not in reset]
+            done({"live": live, "reset": reset, "gone": gone})
+        finally:
+            for feed in feeds.values():
+                self._hub.untrack(feed)
+
+    async def _follow(self, connection: Connection, feed: Feed, cursor: int) -> int | None:
+        """Send pages from `cursor` until the head, then subscribe. Returns the seq it is live from, None if it may not read."""
+        while not connection.closing:
+            page = await self._source.entries_after(
+                feed.conversation_id, cursor, FRAME_ENTRIES, FRAME_BYTES, connection.actor.user_id
+            )
+            if page is None:
+                return None
+            entries, head = page
+            if entries:
+                cursor = entries[-1].seq
+                payload = connection.codec.entries(feed.conversation_id, head, cursor < head, entries)
+                connection.push(frame(payload) if payload is not None else None)
+            # No await from here to `add`: what is published in between cannot exist.
+            if cursor >= head and not feed.behind(cursor):
+                if not connection.closing:
+                    feed.add(connection, cursor)
+                return cursor
+            if not await connection.drained():
+                return None
+        return None
+
+    # Joining a conversation while connected
+
+    def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
+        if connection.closing:
+            return
+        if connection.bases is not None:
+            # Not live yet: it is told, and hears it once it says where it stands.
+            connection.bases.setdefault(conversation_id, cursor)
+        if connection.catching is not None and conversation_id in connection.catching:
+            return
+        if connection.catching is None:
+            connection.catching = {}
+        connection.catching[conversation_id] = self._spawn(connection, self._attach(connection, conversation_id, cursor))
+
+    async def _attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
+        # One that is not live yet hears it by the resume that makes it live.
+        follows = connection.live
+        feed = self._hub.track(conversation_id)
+        try:
+            described = await self._source.describe(connection.actor, conversation_id)
+            described["head"] = cursor
+            self._hub.tell(connection, Signal("conversation.added", {"conversation": described}, conversation_id))
+            if follows and not feed.hears(connection):
+                await self._follow(connection, feed, cursor)
+        except ChatError:
+            # Removed again before the store was read: there is nothing to tell.
+            log.debug("attach_skipped", conversation=conversation_id)
+        finally:
+            if connection.catching is not None and connection.catching.get(conversation_id) is asyncio.current_task():
+                del connection.catching[conversation_id]
+            self._hub.untrack(feed)
+
+    # Holes
+
+    def heal(self, feed: Feed, upto: int) -> None:
+        if feed not in self._healing:
+            self._healing.add(feed)
+            feed.tracking += 1
+            self._keep(asyncio.get_running_loop().create_task(self._heal(feed, upto)))
+
+    async def _heal(self, feed: Feed, upto: int) -> None:
+        try:
+            while feed.head is not None and feed.head < upto:
+                page = await self._source.entries_after(feed.conversation_id, feed.head, FRAME_ENTRIES, FRAME_BYTES, None)
+                if page is None or not page[0]:
+                    break
+                self._hub.publish(page[0])
+                upto = max(upto, page[1])
+        finally:
+            self._healing.discard(feed)
+            self._hub.untrack(feed)
+
+    # Tasks
+
+    def _spawn(self, connection: Connection, work: Awaitable[None]) -> asyncio.Task[None]:
+        return self._keep(asyncio.get_running_loop().create_task(self._guard(connection, work)))
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guard(self, connection: Connection, work: Awaitable[None]) -> None:
+        """A resume that cannot be finished ends the connection: its client comes back and asks again."""
+        try:
+            await work
+        except StoreUnavailable as error:
+            log.warning("resume_failed", connection=connection.id, error=str(error))
+            connection.close(1011, "storage unavailable: resume again")
+        except Exception:
+            log.exception("resume_failed", connection=connection.id)
+            connection.close(1011, "resume failed: resume again")

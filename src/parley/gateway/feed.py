@@ -1,0 +1,152 @@
+"""One conversation on this node: who hears it, and up to where they have heard.
+
+Every subscriber gets each entry once and in order. That rests on three facts, all decided on the event loop with no await between:
+entries reach a feed contiguously (`publish` drops repeats and reports holes), a subscriber joins with the last seq it was sent by
+pages, and one that is ahead of the feed waits in `late` until the feed has passed that seq.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from parley.dialects.base import Codec
+from parley.gateway.connection import Connection, Outbound
+from parley.gateway.framing import frame
+from parley.protocol.events import Entry, Signal
+from parley.protocol.types import ConversationId
+
+FRAME_ENTRIES = 200
+FRAME_BYTES = 262_144
+
+Heal = Callable[["Feed", int], None]
+
+
+class Feed:
+    """`head` is the last seq this node has passed on, or None while it has passed on nothing and nobody is live."""
+
+    __slots__ = ("conversation_id", "deliveries", "encodings", "head", "late", "live", "outbound", "tracking")
+
+    def __init__(self, conversation_id: ConversationId, outbound: Outbound) -> None:
+        self.conversation_id = conversation_id
+        self.outbound = outbound
+        self.head: int | None = None
+        self.live: dict[Any, dict[Connection, None]] = {}
+        """Subscribers by dialect: each dialect's frame is made once."""
+        self.late: dict[Connection, int] = {}
+        """Subscribers that were sent entries by pages which the feed has not passed yet, and up to where."""
+        self.tracking = 0
+        """Resumes under way: while one reads the store, the feed must note what is published."""
+        self.encodings = 0
+        self.deliveries = 0
+
+    @property
+    def unused(self) -> bool:
+        return not (self.tracking or self.late or self.live)
+
+    def connections(self) -> list[Connection]:
+        return [connection for group in self.live.values() for connection in group] + list(self.late)
+
+    def hears(self, connection: Connection) -> bool:
+        group = self.live.get(connection.codec)
+        return (group is not None and connection in group) or connection in self.late
+
+    # Joining
+
+    def behind(self, read: int) -> bool:
+        """Whether a reader that has everything up to `read` would miss something if it joined now."""
+        return self.head is not None and self.head > read
+
+    def add(self, connection: Connection, read: int) -> None:
+        """Subscribe one that has everything up to `read`. The caller has made sure that it is not `behind`."""
+        if self.head is None:
+            self.head = read
+        if read > self.head:
+            self.late[connection] = read
+        else:
+            self._go_live(connection)
+        connection.feeds.add(self)
+
+    def _go_live(self, connection: Connection) -> None:
+        self.live.setdefault(connection.codec, {})[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        connection.feeds.discard(self)
+        self.late.pop(connection, None)
+        group = self.live.get(connection.codec)
+        if group is not None and connection in group:
+            del group[connection]
+            if not group:
+                del self.live[connection.codec]
+
+    # Passing on
+
+    def fresh(self, entries: Sequence[Entry]) -> Sequence[Entry] | None:
+        """The entries not passed on yet; None if one before them is missing."""
+        if self.head is None:
+            return entries
+        first = entries[0].seq
+        if first > self.head + 1:
+            return None
+        if first <= self.head:
+            return [entry for entry in entries if entry.seq > self.head]
+        return entries
+
+    def publish(self, entries: Sequence[Entry]) -> None:
+        """Deliver fresh, contiguous entries to all who hear this conversation."""
+        self.head = entries[-1].seq
+        for codec, connections in self.live.items():
+            for encoded in self._encode(codec, entries):
+                self.deliveries += len(connections)
+                self.outbound.deliver(connections, encoded)
+        if self.late:
+            self._publish_late(entries)
+
+    def _publish_late(self, entries: Sequence[Entry]) -> None:
+        for connection, read in list(self.late.items()):
+            rest = [entry for entry in entries if entry.seq > read]
+            if rest:
+                for encoded in self._encode(connection.codec, rest):
+                    connection.push(encoded)
+            if read <= entries[-1].seq:
+                del self.late[connection]
+                self._go_live(connection)
+
+    def _encode(self, codec: Codec, entries: Sequence[Entry]) -> list[bytes]:
+        """Frames of bounded size, each made once for this dialect."""
+        assert self.head is not None
+        pages = pages_of(entries)
+        self.encodings += len(pages)
+        made = []
+        for number, page in enumerate(pages, 1):
+            payload = codec.entries(self.conversation_id, self.head, number < len(pages), page)
+            if payload is not None:
+                made.append(frame(payload))
+        return made
+
+    def signal(self, signal: Signal, without: int | None = None) -> None:
+        """Deliver what is not history; `without`: the user it is about, who knows."""
+        for codec, connections in self.live.items():
+            payload = codec.signal(signal)
+            if payload is None:
+                continue
+            encoded = frame(payload)
+            if without is None:
+                self.outbound.deliver(connections, encoded)
+            else:
+                for connection in connections:
+                    if connection.actor.user_id != without:
+                        connection.push(encoded)
+
+
+def pages_of(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
+    """Cut so that a frame holds at most 200 entries or about 256 KiB."""
+    if len(entries) == 1:
+        return [entries]
+    pages: list[Sequence[Entry]] = []
+    start = size = 0
+    for index, entry in enumerate(entries):
+        size += len(entry.body) + 160
+        if index > start and (index - start >= FRAME_ENTRIES or size > FRAME_BYTES):
+            pages.append(entries[start:index])
+            start, size = index, len(entry.body) + 160
+    pages.append(entries[start:])
+    return pages

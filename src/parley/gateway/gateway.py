@@ -1,0 +1,221 @@
+"""The door for sockets: who may come in, in which dialect, what they are told first, and how all of them leave."""
+
+import asyncio
+import itertools
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from parley.clock import Clock, rfc3339
+from parley.dialects.base import Codec
+from parley.dialects.native import NativeCodec
+from parley.gateway.connection import Connection, Outbound, Wire
+from parley.gateway.framing import PONG, frame
+from parley.gateway.handshake import UpgradeRequest
+from parley.gateway.heartbeat import Wheel
+from parley.gateway.hub import Hub
+from parley.gateway.limits import Bucket, Places
+from parley.gateway.session import Sessions
+from parley.gateway.watching import Watching
+from parley.protocol.commands import Actor
+from parley.protocol.errors import ChatError, Close, Code
+from parley.protocol.types import ConversationId, UserId
+
+log = structlog.get_logger()
+
+NATIVE_PATH = "/api/v1/ws"
+SUBPROTOCOL = "parley.v1.json"
+GOODBYE_SECONDS = 5.0
+SPREAD_MS = 2_000
+"""A drained server's clients come back spread over this long."""
+
+
+class Identity(Protocol):
+    @property
+    def actor(self) -> Actor: ...
+    @property
+    def session_id(self) -> int: ...
+
+
+class Door(Protocol):
+    """Lets sockets in: authentication and origin, as the accounts service knows them."""
+
+    async def identify(self, request: UpgradeRequest) -> Identity:
+        """Raises ChatError: unauthenticated, session_ended, origin_refused."""
+
+    def address_of(self, request: UpgradeRequest) -> str | None:
+        """The address to count connections by; None for one that is not counted."""
+
+
+class Greeter(Protocol):
+    async def greet(self, actor: Actor) -> tuple[dict[str, Any], Mapping[ConversationId, int]]:
+        """(welcome without what concerns the socket, heads of every conversation the user reads), read at one moment."""
+
+
+class Admission:
+    """A granted upgrade. `open` is called once, when the handshake is done."""
+
+    def __init__(self, gateway: "Gateway", identity: Identity, codec: Codec, address: str | None, subprotocol: str | None) -> None:
+        self.identity = identity
+        self.codec = codec
+        self.address = address
+        self.subprotocol = subprotocol
+        self._gateway = gateway
+
+    def open(self, wire: Wire) -> Connection:
+        return self._gateway.opened(self, wire)
+
+
+class Gateway:
+    """All connections of this process."""
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        greeter: Greeter,
+        hub: Hub,
+        sessions: Sessions,
+        watching: Watching,
+        wheel: Wheel,
+        places: Places,
+        bucket: Bucket,
+        outbound: Outbound,
+        clock: Clock,
+        frame_bytes: int,
+        heartbeat_s: int,
+    ) -> None:
+        self.frame_bytes = frame_bytes
+        self.draining = False
+        self._door = door
+        self._greeter = greeter
+        self._hub = hub
+        self._sessions = sessions
+        self._watching = watching
+        self._wheel = wheel
+        self._places = places
+        self._bucket = bucket
+        self._outbound = outbound
+        self._clock = clock
+        self._heartbeat_s = heartbeat_s
+        self._native = NativeCodec()
+        self._loop = asyncio.get_running_loop()
+        self._numbers = itertools.count(1)
+        self._boot = secrets.token_hex(4)
+        self._open: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._all_gone = asyncio.Event()
+        self.received = sessions.received
+
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    # Coming in
+
+    async def admit(self, request: UpgradeRequest) -> Admission:
+        """Before the upgrade: raises ChatError, which becomes an HTTP answer."""
+        if request.path != NATIVE_PATH:
+            raise ChatError(Code.NOT_FOUND, "There is no WebSocket here.")
+        if self.draining:
+            raise ChatError(Code.DRAINING)
+        identity = await self._door.identify(request)
+        subprotocol = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None
+        address = self._door.address_of(request)
+        self._places.check(identity.actor.user_id, address)
+        return Admission(self, identity, self._native, address, subprotocol)
+
+    def opened(self, admission: Admission, wire: Wire) -> Connection:
+        """The handshake is done. Until welcome is sent the connection is busy: what it sends early waits."""
+        identity = admission.identity
+        connection = Connection(
+            f"{self._boot}-{next(self._numbers)}", identity.actor, identity.session_id, admission.codec, wire, self._outbound
+        )
+        user, address = identity.actor.user_id, admission.address
+        try:
+            self._places.take(user, address)
+        except ChatError as error:
+            connection.close(Close.MALFORMED_FLOOD, error.message)
+            return connection
+        connection.on_closed = lambda closed: self._closed(closed, user, address)
+        connection.busy = True
+        self._open.add(connection)
+        self._all_gone.clear()
+        self._wheel.add(connection)
+        # Before the store is read: whoever is added to a conversation from here on is told.
+        self._hub.enter(connection)
+        self._keep(self._welcome(connection))
+        return connection
+
+    async def _welcome(self, connection: Connection) -> None:
+        try:
+            welcome, heads = await self._greeter.greet(connection.actor)
+        except ChatError as error:
+            connection.close(Close.SESSION_ENDED, error.message)
+            return
+        except Exception:
+            log.exception("welcome_failed", connection=connection.id)
+            connection.close(1011, "try again")
+            return
+        if connection.bases is not None:
+            connection.bases = {**heads, **{c: seq for c, seq in connection.bases.items() if c not in heads}}
+        now = rfc3339(self._clock.now_ms())
+        welcome |= {"connection_id": connection.id, "server_time": now, "heartbeat_s": self._heartbeat_s}
+        payload = connection.codec.welcome(welcome)
+        if payload is not None:
+            connection.push(frame(payload))
+        self._sessions.ready(connection)
+
+    # Frames
+
+    def heard(self, connection: Connection) -> None:
+        connection.heard = self._wheel.now
+
+    def pinged(self, connection: Connection, payload: bytes) -> None:
+        """A pong, at the rate that commands have too: a flood of pings is worth no more than a flood of messages."""
+        if not self._bucket.take(connection, self._loop.time()):
+            connection.push(frame(payload, PONG))
+        else:
+            self._sessions.slow_down(connection)
+
+    # Going
+
+    def _closed(self, connection: Connection, user: UserId, address: str | None) -> None:
+        self._open.discard(connection)
+        self._places.free(user, address)
+        self._watching.forget(connection)
+        self._hub.leave(connection)
+        if connection.catching:
+            for task in connection.catching.values():
+                task.cancel()
+        if not self._open:
+            self._all_gone.set()
+
+    def end_session(self, session_id: int | None, user: UserId) -> None:
+        """Close the sockets of a session that has ended; None: all of the user's."""
+        for connection in self._hub.connections_of(user):
+            if session_id is None or connection.session_id == session_id:
+                connection.close(Close.SESSION_ENDED, "the session has ended")
+
+    async def drain(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """Let nobody in, let `finish` settle what was accepted, then send everybody away to come back elsewhere or later."""
+        self.draining = True
+        await finish()
+        self._outbound.flush()
+        for connection in list(self._open):
+            connection.close(Close.DRAINING, f"draining: come back in {random.randint(0, SPREAD_MS)} ms")  # noqa: S311
+        if self._open:
+            try:
+                await asyncio.wait_for(self._all_gone.wait(), GOODBYE_SECONDS)
+            except TimeoutError:
+                log.info("drain_cut", connections=len(self._open))
+        for connection in list(self._open):
+            connection.wire.abort()
+
+    def _keep(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

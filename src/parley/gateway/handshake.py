@@ -1,0 +1,71 @@
+"""The HTTP side of a WebSocket's opening, as data: the request, and a refusal before the upgrade."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from parley.protocol.errors import ChatError
+
+_encode = msgspec.json.Encoder().encode
+
+
+class UpgradeRequest(msgspec.Struct, frozen=True):
+    """What a client asked for. Header names are lower case; of a repeated header the first counts."""
+
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    peer: str | None
+    secure: bool
+
+    def cookie(self, name: str) -> str | None:
+        header = self.headers.get("cookie")
+        if header is None:
+            return None
+        try:
+            morsel = SimpleCookie(header).get(name)
+        except CookieError:
+            return None
+        return morsel.value if morsel is not None else None
+
+    @property
+    def bearer(self) -> str | None:
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    @property
+    def subprotocols(self) -> Sequence[str]:
+        return [name.strip() for name in self.headers.get("sec-websocket-protocol", "").split(",") if name.strip()]
+
+
+def parse_request(data: bytes, peer: str | None, secure: bool) -> UpgradeRequest:
+    """Of a request whose head an HTTP parser has already accepted. Raises ValueError for a target that is no path."""
+    head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
+    request_line, *lines = head.split("\r\n")
+    target = request_line.split(" ")[1]
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers.setdefault(name.strip().lower(), value.strip())
+    parts = urlsplit(target)
+    query = dict(reversed(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=50)))
+    return UpgradeRequest(unquote(parts.path), query, headers, peer, secure)
+
+
+def refusal(error: ChatError) -> bytes:
+    """The HTTP answer to an upgrade that is not granted: RFC 9457, and the connection ends."""
+    status = HTTPStatus(error.spec.http)
+    body = _encode(
+        {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": error.message, **error.payload()}
+    )
+    return plain_answer(status, body, "application/problem+json")
+
+
+def plain_answer(status: HTTPStatus, body: bytes, content_type: str) -> bytes:
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {content_type}\r\n"
+        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+    ).encode() + body

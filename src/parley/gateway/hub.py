@@ -1,0 +1,163 @@
+"""Conversation -> connections, on this node. Everything here happens on the event loop and nothing in it waits."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from parley.gateway.connection import Connection, Outbound
+from parley.gateway.feed import Feed
+from parley.gateway.framing import frame
+from parley.protocol.events import Entry, Signal
+from parley.protocol.types import ConversationId, EntryKind, UserId
+
+CROWD = 200
+"""Above this many members, typing is not sent and read marks go to one's own devices only."""
+
+
+class Attacher(Protocol):
+    """What the hub needs done that takes a read of the store."""
+
+    def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
+        """Tell the connection of a conversation it is now in, and let it hear everything after `cursor`."""
+
+    def heal(self, feed: Feed, upto: int) -> None:
+        """Fetch what the feed has missed, and publish it."""
+
+
+class Hub:
+    """Who is connected, and what each conversation's subscribers hear."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self.outbound = outbound
+        self.attacher: Attacher | None = None
+        self.users: dict[UserId, dict[Connection, None]] = {}
+        self.feeds: dict[ConversationId, Feed] = {}
+        self.on_presence: Callable[[UserId, bool], None] | None = None
+        """Called when a user's first connection comes and when the last one goes."""
+
+    # Connections
+
+    def enter(self, connection: Connection) -> None:
+        mine = self.users.setdefault(connection.actor.user_id, {})
+        mine[connection] = None
+        if len(mine) == 1 and self.on_presence is not None:
+            self.on_presence(connection.actor.user_id, True)
+
+    def leave(self, connection: Connection) -> None:
+        for feed in list(connection.feeds):
+            self.unsubscribe(feed, connection)
+        user = connection.actor.user_id
+        mine = self.users.get(user)
+        if mine is None or connection not in mine:
+            return
+        del mine[connection]
+        if not mine:
+            del self.users[user]
+            if self.on_presence is not None:
+                self.on_presence(user, False)
+
+    def connections_of(self, user: UserId) -> list[Connection]:
+        return list(self.users.get(user, ()))
+
+    # Subscriptions
+
+    def track(self, conversation_id: ConversationId) -> Feed:
+        """Begin to note what is published, before the store is read; `untrack` ends it."""
+        feed = self.feeds.get(conversation_id)
+        if feed is None:
+            feed = self.feeds[conversation_id] = Feed(conversation_id, self.outbound)
+        feed.tracking += 1
+        return feed
+
+    def untrack(self, feed: Feed) -> None:
+        feed.tracking -= 1
+        self._drop_if_unused(feed)
+
+    def unsubscribe(self, feed: Feed, connection: Connection) -> None:
+        feed.remove(connection)
+        self._drop_if_unused(feed)
+
+    def _drop_if_unused(self, feed: Feed) -> None:
+        if feed.unused:
+            self.feeds.pop(feed.conversation_id, None)
+
+    # Passing on
+
+    def publish(self, entries: Sequence[Entry]) -> None:
+        """Entries of one batch in log order, after their commit."""
+        if len(entries) == 1:
+            self._publish(entries)
+            return
+        by_conversation: dict[ConversationId, list[Entry]] = {}
+        for entry in entries:
+            by_conversation.setdefault(entry.conversation_id, []).append(entry)
+        for group in by_conversation.values():
+            self._publish(group)
+
+    def _publish(self, entries: Sequence[Entry]) -> None:
+        """One conversation's. Where somebody comes or goes, the stretch is cut there: who leaves hears that entry as the last."""
+        start = 0
+        for index, entry in enumerate(entries):
+            if entry.user_id is None:
+                continue
+            if entry.kind is EntryKind.MEMBER_JOINED:
+                self._pass_on(entries[start:index])
+                start = index
+                self.invite(entry.conversation_id, [entry.user_id], entry.seq - 1)
+            elif entry.kind is EntryKind.MEMBER_LEFT:
+                self._pass_on(entries[start : index + 1])
+                start = index + 1
+                self.detach(entry.user_id, entry.conversation_id)
+        self._pass_on(entries[start:] if start else entries)
+
+    def _pass_on(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        feed = self.feeds.get(entries[0].conversation_id)
+        if feed is None:
+            return
+        fresh = feed.fresh(entries)
+        if fresh is None:
+            assert self.attacher is not None
+            self.attacher.heal(feed, entries[-1].seq)
+        elif fresh:
+            feed.publish(fresh)
+
+    def invite(self, conversation_id: ConversationId, users: Sequence[UserId], cursor: int) -> None:
+        """The users' connections are to hear a conversation from after `cursor` on."""
+        feed = self.feeds.get(conversation_id)
+        for user in users:
+            for connection in self.connections_of(user):
+                if feed is None or not feed.hears(connection):
+                    assert self.attacher is not None
+                    self.attacher.attach(connection, conversation_id, cursor)
+
+    def detach(self, user: UserId, conversation_id: ConversationId) -> None:
+        """The user hears nothing of this conversation any more, on any device."""
+        feed = self.feeds.get(conversation_id)
+        signal = Signal("conversation.removed", {"conversation_id": str(conversation_id)}, conversation_id)
+        for connection in self.connections_of(user):
+            if feed is not None:
+                feed.remove(connection)
+            if connection.catching is not None and (task := connection.catching.pop(conversation_id, None)):
+                task.cancel()
+            if connection.bases is not None:
+                connection.bases.pop(conversation_id, None)
+            self.tell(connection, signal)
+        if feed is not None:
+            self._drop_if_unused(feed)
+
+    # What is not history
+
+    def tell(self, connection: Connection, signal: Signal) -> None:
+        payload = connection.codec.signal(signal)
+        if payload is not None:
+            connection.push(frame(payload))
+
+    def tell_user(self, user: UserId, signal: Signal) -> None:
+        for connection in self.connections_of(user):
+            self.tell(connection, signal)
+
+    def tell_conversation(self, conversation_id: ConversationId, signal: Signal, without: UserId | None = None) -> None:
+        feed = self.feeds.get(conversation_id)
+        if feed is not None:
+            feed.signal(signal, without)

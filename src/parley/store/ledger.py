@@ -1,0 +1,325 @@
+"""The state a batch is decided against, and the changes it makes: loaded, changed and written inside one transaction.
+
+`rules` decides with it and never sees SQL; later commands of the batch see what earlier ones changed.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from parley.ids import Snowflakes
+from parley.protocol import bodies
+from parley.protocol.events import Ack, Entry
+from parley.protocol.types import ConversationId, EntryKind, MessageId, Role, UserId
+from parley.store import tables as t
+from parley.store.interface import Append, Appended
+from parley.store.sql.hot import Cursor, HotSql, Row
+
+
+@dataclass(slots=True)
+class Conversation:
+    id: ConversationId
+    kind: str
+    lobby: bool
+    join_policy: str
+    name: str | None
+    title: str | None
+    last_seq: int
+    last_ordinal: int
+    last_message_id: int | None
+    member_count: int
+    closed: bool
+
+
+@dataclass(slots=True)
+class Message:
+    """A stored `message.created` entry."""
+
+    id: MessageId
+    conversation_id: ConversationId
+    seq: int
+    by: UserId
+    edit: int
+    deleted: bool
+    kind: str
+
+
+class Ledger:
+    """One batch's working state. `at`: the batch's time, the same for all its entries."""
+
+    def __init__(self, connection: Connection, cursor: Cursor, hot: HotSql, ids: Snowflakes, at: int) -> None:
+        self.connection = connection
+        self.at = at
+        self._cursor = cursor
+        self._hot = hot
+        self._ids = ids
+        self._conversations: dict[int, Conversation | None] = {}
+        self._members: dict[tuple[int, int], tuple[Role, int] | None] = {}
+        self._messages: dict[int, Message | None] = {}
+        self._answers: dict[tuple[int, str], Ack] = {}
+        self._entries: list[Row] = []
+        self._changed: set[int] = set()
+        self._marks: dict[tuple[int, int], Row] = {}
+
+    # What is known
+
+    def preload(self, conversations: set[int], pairs: set[tuple[int, int]]) -> None:
+        """Load what every command of the batch will ask for, in two questions instead of two per command."""
+        self._load_conversations(conversations)
+        if pairs:
+            self._members.update(dict.fromkeys(pairs))
+            for conversation, user, role, joined in self._hot.roles(self._cursor, pairs):
+                self._members[conversation, user] = (Role(role), joined)
+
+    def _load_conversations(self, ids: set[int]) -> None:
+        for row in self._hot.conversations(self._cursor, ids) if ids else ():
+            self._conversations[row[0]] = Conversation(
+                row[0], row[1], bool(row[2]), row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10] is not None
+            )
+        for missing in ids - self._conversations.keys():
+            self._conversations[missing] = None
+
+    def conversation(self, conversation_id: ConversationId) -> Conversation | None:
+        if conversation_id not in self._conversations:
+            self._load_conversations({conversation_id})
+        return self._conversations[conversation_id]
+
+    def membership(self, conversation: Conversation, user: UserId) -> tuple[Role, int] | None:
+        """(role, seq of joining); None for no member. The lobby's is implied."""
+        if conversation.lobby:
+            return (Role.MEMBER, 0)
+        key = (conversation.id, user)
+        if key not in self._members:
+            rows = self._hot.roles(self._cursor, [key])
+            self._members[key] = (Role(rows[0][2]), rows[0][3]) if rows else None
+        return self._members[key]
+
+    def message(self, message_id: MessageId) -> Message | None:
+        if message_id not in self._messages:
+            e = t.entries.c
+            row = self.connection.execute(
+                select(e.id, e.conversation_id, e.seq, e.actor_id, e.edit, e.deleted, e.body).where(
+                    e.id == message_id, e.kind == EntryKind.MESSAGE_CREATED, e.seq.is_not(None)
+                )
+            ).one_or_none()
+            self._messages[message_id] = (
+                Message(row[0], row[1], row[2], row[3], row[4], bool(row[5]), bodies.read_created(row[6]).kind) if row else None
+            )
+        return self._messages[message_id]
+
+    def display_name(self, user: UserId) -> str | None:
+        """None for an account that is not there or not active any more."""
+        u = t.users.c
+        return self.connection.execute(
+            select(u.display_name).where(u.id == user, u.deactivated_at.is_(None), u.guest.is_(False))
+        ).scalar_one_or_none()
+
+    # What was answered before
+
+    def remember_answers(self, appends: list[Append]) -> None:
+        """Look up all commands of the batch at once, so that each repeat is known before anything is decided."""
+        keys = list({(append.actor, append.command.client_id) for append in appends})
+        for row in self._hot.answers(self._cursor, keys):
+            self._answers[row[0], row[1]] = _first_answer(row)
+
+    def answer(self, actor: UserId, client_id: str, *, stored: bool) -> Ack | None:
+        """The first answer to this client_id, from this batch or (`stored`) from the store."""
+        known = self._answers.get((actor, client_id))
+        if known is None and stored:
+            rows = self._hot.answers(self._cursor, [(actor, client_id)])
+            if rows:
+                known = self._answers[actor, client_id] = _first_answer(rows[0])
+        return known
+
+    # What changes
+
+    def next_id(self) -> int:
+        return self._ids.next()
+
+    def append(
+        self,
+        conversation: Conversation,
+        kind: EntryKind,
+        actor: UserId,
+        client_id: str,
+        body: bytes,
+        *,
+        entry_id: int | None = None,
+        message: MessageId | None = None,
+        user: UserId | None = None,
+    ) -> Entry:
+        """The next entry of the conversation. `entry_id` is given for a message, whose id is inside its body."""
+        conversation.last_seq = seq = conversation.last_seq + 1
+        created = kind is EntryKind.MESSAGE_CREATED
+        if created:
+            conversation.last_ordinal += 1
+            conversation.last_message_id = entry_id
+        self._changed.add(conversation.id)
+        self._entries.append(
+            (
+                entry_id or self._ids.next(), conversation.id, seq, conversation.last_ordinal, int(kind), actor, client_id, self.at,
+                None if created else message, user, 0, None, False, body.decode(),
+            )
+        )  # fmt: skip
+        about = MessageId(entry_id) if created and entry_id else message
+        ack = Ack(conversation.id, seq, self.at, True, about)
+        self._answers[actor, client_id] = ack
+        return Entry(
+            conversation.id, seq, kind, actor, client_id, self.at, conversation.last_ordinal, body, about, user
+        )
+
+    def keep_answer(self, conversation: Conversation, actor: UserId, client_id: str, seq: int, message: MessageId | None) -> Appended:
+        """Answer a command that changes nothing, and keep the answer: a retry after the state has changed must get it again."""
+        body = b'{"seq":%d}' % seq
+        self._entries.append(
+            (
+                self._ids.next(), conversation.id, None, conversation.last_ordinal, 0, actor, client_id, self.at,
+                message, None, 0, None, False, body.decode(),
+            )
+        )  # fmt: skip
+        ack = Ack(conversation.id, seq, self.at, False, message)
+        self._answers[actor, client_id] = Ack(conversation.id, seq, self.at, True, message)
+        return Appended(ack, ())
+
+    def mark(self, user: UserId, conversation: Conversation) -> None:
+        """The user has seen the conversation up to its present end, because they wrote it or came in there."""
+        seq = conversation.last_seq
+        self._marks[user, conversation.id] = (user, conversation.id, seq, conversation.last_ordinal, seq)
+
+    def join(self, conversation: Conversation, user: UserId, role: Role) -> None:
+        seq = conversation.last_seq
+        self.connection.execute(
+            insert(t.members).values(
+                conversation_id=conversation.id, user_id=user, role=role.value, joined_seq=seq, joined_at=self.at
+            )
+        )
+        self._members[conversation.id, user] = (role, seq)
+        self._count_members(conversation, +1)
+        self.mark(user, conversation)
+
+    def leave(self, conversation: Conversation, user: UserId) -> None:
+        m = t.members.c
+        self.connection.execute(delete(t.members).where(m.conversation_id == conversation.id, m.user_id == user))
+        self._members[conversation.id, user] = None
+        self._count_members(conversation, -1)
+
+    def _count_members(self, conversation: Conversation, change: int) -> None:
+        conversation.member_count += change
+        self._update_conversation(conversation, member_count=conversation.member_count)
+
+    def set_role(self, conversation: Conversation, user: UserId, role: Role) -> None:
+        m = t.members.c
+        self.connection.execute(
+            update(t.members).where(m.conversation_id == conversation.id, m.user_id == user).values(role=role.value)
+        )
+        known = self._members.get((conversation.id, user))
+        self._members[conversation.id, user] = (role, known[1] if known else 0)
+
+    def change(self, conversation: Conversation, **fields: Any) -> None:
+        """Set `title`, `name` or `join_policy`."""
+        self._update_conversation(conversation, **fields)
+        for name, value in fields.items():
+            setattr(conversation, name, value)
+
+    def close(self, conversation: Conversation) -> None:
+        """Its name is free again."""
+        conversation.closed = True
+        self._update_conversation(conversation, closed_at=self.at, name=None)
+
+    def _update_conversation(self, conversation: Conversation, **values: Any) -> None:
+        self.connection.execute(update(t.conversations).where(t.conversations.c.id == conversation.id).values(**values))
+
+    def name_taken(self, name: str) -> bool:
+        return self.connection.execute(select(t.conversations.c.id).where(t.conversations.c.name == name)).first() is not None
+
+    def edit(self, message: Message, seq: int) -> None:
+        self.flush_entries()
+        message.edit += 1
+        self.connection.execute(
+            update(t.entries).where(t.entries.c.id == message.id).values(edit=message.edit, edited_seq=seq)
+        )
+
+    def empty(self, message: Message) -> None:
+        """Take away what a message said, in its first writing and every edit, and all that hung on it. Its entries stay."""
+        self.flush_entries()
+        e = t.entries.c
+        message.deleted = True
+        self.connection.execute(
+            update(t.entries)
+            .where(e.id == message.id)
+            .values(deleted=True, edited_seq=None, body=bodies.emptied(message.id, message.kind).decode())
+        )
+        edits = self.connection.execute(
+            select(e.id).where(e.message_id == message.id, e.kind.in_((EntryKind.MESSAGE_EDITED, EntryKind.MESSAGE_COMPLETED))).order_by(e.seq)
+        ).scalars()
+        for number, entry in enumerate(list(edits), 1):
+            self.connection.execute(
+                update(t.entries).where(e.id == entry).values(deleted=True, body=bodies.emptied_edit(message.id, number).decode())
+            )
+        self.connection.execute(delete(t.reactions).where(t.reactions.c.message_id == message.id))
+        self.connection.execute(delete(t.pins).where(t.pins.c.message_id == message.id))
+
+    def deleted_seq(self, message: Message) -> int:
+        """The entry that deleted it."""
+        self.flush_entries()
+        e = t.entries.c
+        return self.connection.execute(
+            select(func.min(e.seq)).where(e.message_id == message.id, e.kind == EntryKind.MESSAGE_DELETED)
+        ).scalar_one()
+
+    def reactions_of(self, message: Message, user: UserId) -> dict[str, int]:
+        """The user's reactions: emoji -> seq of its entry."""
+        r = t.reactions.c
+        return {
+            row[0]: row[1]
+            for row in self.connection.execute(select(r.emoji, r.seq).where(r.message_id == message.id, r.user_id == user))
+        }
+
+    def react(self, message: Message, user: UserId, emoji: str, seq: int) -> None:
+        self.connection.execute(insert(t.reactions).values(message_id=message.id, user_id=user, emoji=emoji, seq=seq))
+
+    def unreact(self, message: Message, user: UserId, emoji: str) -> None:
+        r = t.reactions.c
+        self.connection.execute(delete(t.reactions).where(r.message_id == message.id, r.user_id == user, r.emoji == emoji))
+
+    def pins_of(self, conversation: Conversation) -> dict[int, int]:
+        """message id -> seq of its pin.added."""
+        p = t.pins.c
+        return {
+            row[0]: row[1]
+            for row in self.connection.execute(select(p.message_id, p.seq).where(p.conversation_id == conversation.id))
+        }
+
+    def pin(self, message: Message, seq: int) -> None:
+        self.connection.execute(
+            insert(t.pins).values(conversation_id=message.conversation_id, message_id=message.id, seq=seq)
+        )
+
+    def unpin(self, message: Message) -> None:
+        self.connection.execute(delete(t.pins).where(t.pins.c.message_id == message.id))
+
+    # Writing it down
+
+    def flush_entries(self) -> None:
+        if self._entries:
+            self._hot.insert_entries(self._cursor, self._entries)
+            self._entries.clear()
+
+    def flush(self) -> None:
+        """Write all that is still only here. After it the transaction can commit."""
+        self.flush_entries()
+        if self._changed:
+            loaded = (self._conversations[id] for id in sorted(self._changed))
+            self._hot.bump(self._cursor, [(c.id, c.last_seq, c.last_ordinal, c.last_message_id) for c in loaded if c])
+        if self._marks:
+            self._hot.move_marks(self._cursor, list(self._marks.values()))
+
+
+def _first_answer(row: Row) -> Ack:
+    _actor, _client_id, id_, conversation, seq, at, kind, message, body = row
+    if seq is None:
+        seq = int(body[len('{"seq":') : -1])
+    elif kind == EntryKind.MESSAGE_CREATED:
+        message = id_
+    return Ack(conversation, seq, at, True, message)
