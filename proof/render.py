@@ -16,9 +16,9 @@ CLAIM = (
 NOT_CLAIMED = "lying disks, loss of the only disk, order between conversations, availability while the database is down"
 
 METHOD = (
-    "This page is written by `make proof` from its measurements. In every row each client wrote down what it sent, what",
-    "was acknowledged and what it received, outside the server's disk, and a checker held all of it against the store:",
-    "lost 0, doubled 0, gaps 0, or the row says where it broke. `parley.testing.checker` names the invariants.",
+    "This page is written by `make proof` from its measurements. In every row each client wrote down what it sent,",
+    "what was acknowledged and what it received, outside the server's disk, and a checker held all of it against the",
+    "store: lost 0, doubled 0, gaps 0, or the row says where it broke. `parley.testing.checker` names the invariants.",
 )
 
 

@@ -177,7 +177,7 @@ class ReferenceClient:
             self._set_state(State.RECONNECTING)
             if delay is None:
                 delay = self._timing.backoff.delay(attempt, self._random)
-            await asyncio.sleep(min(delay, self._timing.backoff.cap))
+            await asyncio.sleep(delay)
         self._set_state(State.DISCONNECTED)
         for promise in self._promises.values():
             if not promise.done():

@@ -39,6 +39,6 @@ QUICK = Timing(Backoff(0.05, 0.5), open_s=5.0, ack_s=2.0, ping_s=5.0, pong_s=5.0
 
 
 def asked_delay(reason: str) -> float | None:
-    """The delay in milliseconds that a draining server asks for in the reason of its close, in seconds."""
+    """The delay in milliseconds that a draining server asks for in the reason of its close, in seconds: 30 at most."""
     found = re.search(r"\d+", reason)
-    return int(found[0]) / 1000 if found else None
+    return min(int(found[0]) / 1000, 30.0) if found else None
