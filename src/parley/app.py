@@ -36,6 +36,7 @@ from parley.protocol.types import ConversationId, UserId
 from parley.services.accounts import Accounts
 from parley.services.conversations import Conversations
 from parley.services.history import History
+from parley.services.tokens import signing_key
 from parley.settings import Settings
 from parley.store.batches import SqlBatches
 from parley.store.interface import StoreBroken
@@ -87,7 +88,8 @@ class Embedded:
 class Parley:
     """A running server's parts, put together. Needs a running event loop; `start` before use, `stop` once."""
 
-    def __init__(self, settings: Settings, store: Embedded, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, store: Embedded, key: bytes, clock: Clock | None = None) -> None:
+        """`key` signs tokens."""
         limits = settings.limits
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -105,11 +107,15 @@ class Parley:
 
         # The log: what is asked, into the store
         self.log = DirectLog(
-            store.batches, self.fanout.publish, turn_done=self.outbound.flush, on_broken=self._break, metrics=self.metrics
+            store.batches,
+            self.fanout.publish,
+            turn_done=self.outbound.flush,
+            on_broken=self._break,
+            metrics=self.metrics,
         )
 
         # The services
-        self.accounts = Accounts(self.database, settings, self.clock, ids=store.ids, metrics=self.metrics)
+        self.accounts = Accounts(settings, self.database, self.clock, key)
         self.conversations = Conversations(self.database, self.clock, store.ids, self._announce, limits)
         self.history = History(self.database)
         self.dispatch = Dispatch(self.log, self.conversations, text_chars=limits.text_chars)
@@ -147,7 +153,7 @@ class Parley:
         self.marked = sessions.marked
         self.accounts.on_session_ended.append(self.gateway.end_session)
         self.websocket = upgrade_class(self.gateway, ENGINES[settings.websocket.engine])
-        self.metrics.watch(connections=lambda: self.gateway.connections, outbound=self.outbound)
+        self.metrics.connections.set_function(lambda: self.gateway.connections)
         self.http: FastAPI = create_app(self)
 
     @property
@@ -168,8 +174,9 @@ class Parley:
         log.critical("store_broken", error=str(error))
         self.broken.set()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.store.start()
+        await self.accounts.start()
         self.wheel.start()
 
     async def stop(self) -> None:
@@ -177,6 +184,7 @@ class Parley:
         await self.gateway.drain(self.log.drain)
         self.wheel.stop()
         await self.fanout.close()
+        await self.accounts.close()
         await asyncio.get_running_loop().run_in_executor(None, self.store.close)
 
 
@@ -191,12 +199,17 @@ def open_store(settings: Settings, clock: Clock) -> Embedded:
     return Embedded(settings.server.data, Path(settings.store_url.removeprefix("sqlite:///")), clock)
 
 
+def open_key(settings: Settings) -> bytes:
+    """The key that signs tokens, made on first start. Raises BadSigningKey."""
+    return signing_key(settings.signing_key_path, make=settings.auth.signing_key_file is None)
+
+
 @contextlib.asynccontextmanager
 async def running(settings: Settings, clock: Clock | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201
     """A started server without its listeners, for tests that talk to its parts."""
     at = clock or SystemClock()
-    parley = Parley(settings, open_store(settings, at), at)
-    parley.start()
+    parley = Parley(settings, open_store(settings, at), open_key(settings), at)
+    await parley.start()
     try:
         yield parley
     finally:

@@ -95,7 +95,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _problem(error: ErrorDetails, given: Mapping[str, Mapping[str, Any]], file: Path | None) -> str:
-    path = [str(part) for part in error["loc"]]
+    path = [part for part in error["loc"] if isinstance(part, str)]  # without the place in a list
     variable = PREFIX + "__".join(path[:2] if path[0] != "compat" or len(path) < 3 else path[:3]).upper()
     where = f"[{'.'.join(path[:-1])}] {path[-1]}" if len(path) > 1 else f"[{path[0]}]"
     if len(path) > 1 and path[1] in given.get(path[0], {}):

@@ -15,8 +15,9 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from parley.app import Parley, open_store
+from parley.app import Embedded, Parley, open_key, open_store
 from parley.clock import SystemClock
+from parley.observability import set_up_logging
 from parley.settings import Settings
 
 log = structlog.get_logger()
@@ -51,7 +52,9 @@ class PatientHttp(HttpToolsProtocol):
         if self._deadline is not None or self._head_bytes:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES and self._deadline is not None:
-                self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                self.transport.write(
+                    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                )
                 self.transport.close()
                 return
         super().data_received(data)
@@ -80,19 +83,23 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code. Raises DataFolderInUse, SchemaMismatch, OSError for a port in use."""
+    set_up_logging(settings.observability)
     clock = SystemClock()
     sockets = _listen(settings)
     store = open_store(settings, clock)
+    key = open_key(settings)
     _raise_file_limit(settings.limits.connections)
     # Batches and sockets take turns with the interpreter's lock; the default 5 ms would be most of a message's latency.
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, store, sockets, clock))
+        return runner.run(_serve(settings, store, key, sockets, clock))
 
 
-async def _serve(settings: Settings, store: Any, sockets: list[socket.socket], clock: SystemClock) -> int:
-    parley = Parley(settings, store, clock)
-    parley.start()
+async def _serve(
+    settings: Settings, store: Embedded, key: bytes, sockets: list[socket.socket], clock: SystemClock
+) -> int:
+    parley = Parley(settings, store, key, clock)
+    await parley.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -105,7 +112,7 @@ async def _serve(settings: Settings, store: Any, sockets: list[socket.socket], c
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    _say_where(settings, parley, sockets)
+    await _say_where(settings, parley, sockets)
     waits = {loop.create_task(event.wait()) for event in (stop, parley.broken)} | {serving}
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
@@ -163,12 +170,18 @@ def _listen(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def _say_where(settings: Settings, parley: Parley, sockets: list[socket.socket]) -> None:
+async def _say_where(settings: Settings, parley: Parley, sockets: list[socket.socket]) -> None:
     scheme = "https" if settings.server.tls_cert else "http"
     for listener in sockets:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         print(f"{scheme}://{shown}:{port}", flush=True)  # noqa: T201 - the address is this command's output
+    if await parley.accounts.first_account():
+        print(  # noqa: T201 - for the eyes of whoever started the server, never for a log
+            "No account yet: the first one made in a browser on this machine is the administrator's."
+            f" From elsewhere it needs the set-up code {parley.accounts.setup_code}",
+            flush=True,
+        )
 
 
 def _raise_file_limit(connections: int) -> None:

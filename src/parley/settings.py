@@ -169,8 +169,8 @@ class Assistant(Section):
 class Kama(Section):
     """The kama dialect's variants."""
 
-    text_type: Literal[0, 1] = Field(
-        1, description="The number that stands for a text message in this variant of the clients."
+    text_type: int = Field(
+        1, ge=0, le=1, description="The number that stands for a text message in this variant of the clients."
     )
     trust_client_id: bool = Field(False, description="Believe `client_id` without a token, for local requests only.")
 
@@ -291,6 +291,5 @@ def not_available(settings: Settings) -> list[str]:
         "[redis] url": bool(settings.redis.url),
         "[blobs] url": bool(settings.blobs.url),
         "[assistant] base_url": bool(settings.assistant.base_url),
-        '[websocket] engine = "sansio"': settings.websocket.engine == "sansio",
     }
     return [f"{row} is not available in this version" for row, wanted in asked.items() if wanted]

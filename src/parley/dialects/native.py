@@ -172,9 +172,7 @@ _AnyFrame = (
     | _ResumeFrame
     | _PingFrame
 )
-TYPES = frozenset(
-    kind.__struct_config__.tag for kind in _AnyFrame.__args__
-)
+TYPES = frozenset(kind.__struct_config__.tag for kind in _AnyFrame.__args__)
 """Every command type; a test holds it to spec/protocol.md."""
 
 _decode = msgspec.json.Decoder(_AnyFrame).decode
@@ -320,7 +318,11 @@ def _send(p: _Send) -> c.SendMessage:
     text = None if p.text is None else clean(p.text, "text")
     if len(p.mentions) > MENTIONS or len(p.attachments) > MENTIONS:
         raise _Wrong(f"mentions and attachments must be at most {MENTIONS}")
-    if kind is MessageKind.TEXT and p.conversation_id is not None and not (p.reply_to or p.mentions or p.attachments or p.thread_of):
+    if (
+        kind is MessageKind.TEXT
+        and p.conversation_id is not None
+        and not (p.reply_to or p.mentions or p.attachments or p.thread_of)
+    ):
         return c.SendMessage(_conversation(p.conversation_id), client_id, text)
     return c.SendMessage(
         _conversation(p.conversation_id) if p.conversation_id is not None else ConversationId(0),
@@ -336,7 +338,9 @@ def _send(p: _Send) -> c.SendMessage:
 
 
 def _edit(p: _Edit) -> c.EditMessage:
-    return c.EditMessage(_conversation(p.conversation_id), _client_id(p.client_id), _message(p.message_id), clean(p.text, "text"))
+    return c.EditMessage(
+        _conversation(p.conversation_id), _client_id(p.client_id), _message(p.message_id), clean(p.text, "text")
+    )
 
 
 def _about(kind: type[c.DeleteMessage] | type[c.AddPin] | type[c.RemovePin]) -> Any:

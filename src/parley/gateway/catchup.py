@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from parley.gateway.connection import Connection
@@ -30,9 +31,7 @@ GAP = 10_000
 class Source(Protocol):
     """What is read of the store."""
 
-    async def heads(
-        self, user: UserId, conversations: Sequence[ConversationId]
-    ) -> Mapping[ConversationId, int]:
+    async def heads(self, user: UserId, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, int]:
         """The heads of those that the user may read now."""
 
     async def entries_after(
@@ -151,7 +150,9 @@ class CatchUp:
             return
         if connection.catching is None:
             connection.catching = {}
-        connection.catching[conversation_id] = self._spawn(connection, self._attach(connection, conversation_id, cursor))
+        connection.catching[conversation_id] = self._spawn(
+            connection, self._attach(connection, conversation_id, cursor)
+        )
 
     async def _attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
         # One that is not live yet hears it by the resume that makes it live.
@@ -159,7 +160,7 @@ class CatchUp:
         feed = self._hub.track(conversation_id)
         try:
             described = await self._source.describe(connection.actor, conversation_id)
-            described["head"] = cursor
+            _as_of(described, cursor)
             self._hub.tell(connection, Signal("conversation.added", {"conversation": described}, conversation_id))
             if follows and not feed.hears(connection):
                 await self._follow(connection, feed, cursor)
@@ -182,7 +183,9 @@ class CatchUp:
     async def _heal(self, feed: Feed, upto: int) -> None:
         try:
             while feed.head is not None and feed.head < upto:
-                page = await self._source.entries_after(feed.conversation_id, feed.head, FRAME_ENTRIES, FRAME_BYTES, None)
+                page = await self._source.entries_after(
+                    feed.conversation_id, feed.head, FRAME_ENTRIES, FRAME_BYTES, None
+                )
                 if page is None or not page[0]:
                     break
                 self._hub.publish(page[0])
@@ -211,3 +214,18 @@ class CatchUp:
         except Exception:
             log.exception("resume_failed", connection=connection.id)
             connection.close(1011, "resume failed: resume again")
+
+
+def _as_of(described: dict[str, Any], cursor: int) -> None:
+    """A conversation as it stood at `cursor`: what is beyond follows as entries, and must not be counted twice."""
+    described["head"] = cursor
+    described["read_seq"] = min(described["read_seq"], cursor)
+    described["delivered_seq"] = min(described["delivered_seq"], cursor)
+    last = described["last_message"]
+    if last is not None and msgspec.json.decode(msgspec.json.encode(last), type=_Place).seq > cursor:
+        described["last_message"] = None
+        described["unread"] = 0
+
+
+class _Place(msgspec.Struct):
+    seq: int

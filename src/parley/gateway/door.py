@@ -30,5 +30,3 @@ class AccountDoor:
 
     def address_of(self, request: UpgradeRequest) -> str | None:
         return None if request.peer is None or is_loopback(request.peer) else address_key(request.peer)
-
-

@@ -58,7 +58,9 @@ class Greeter(Protocol):
 class Admission:
     """A granted upgrade. `open` is called once, when the handshake is done."""
 
-    def __init__(self, gateway: "Gateway", identity: Identity, codec: Codec, address: str | None, subprotocol: str | None) -> None:
+    def __init__(
+        self, gateway: "Gateway", identity: Identity, codec: Codec, address: str | None, subprotocol: str | None
+    ) -> None:
         self.identity = identity
         self.codec = codec
         self.address = address
@@ -132,7 +134,12 @@ class Gateway:
         """The handshake is done. Until welcome is sent the connection is busy: what it sends early waits."""
         identity = admission.identity
         connection = Connection(
-            f"{self._boot}-{next(self._numbers)}", identity.actor, identity.session_id, admission.codec, wire, self._outbound
+            f"{self._boot}-{next(self._numbers)}",
+            identity.actor,
+            identity.session_id,
+            admission.codec,
+            wire,
+            self._outbound,
         )
         user, address = identity.actor.user_id, admission.address
         try:

@@ -3,12 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
+from parley.clock import rfc3339
 from parley.protocol.commands import Actor
-from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId
 from parley.services.accounts import Accounts
 from parley.services.conversations import Conversations
+from parley.store.sql.accounts import UserRow
 from parley.store.sql.conversations import conversation_shape
+
+
+def user_as_shown(user: UserRow) -> dict[str, Any]:
+    """A User in the native shape."""
+    return {
+        "id": str(user.id),
+        "username": user.username,
+        "display_name": user.display_name,
+        "role": user.role,
+        "guest": user.guest,
+        "created_at": rfc3339(user.created_at),
+    }
 
 
 class Greeter:
@@ -20,15 +33,13 @@ class Greeter:
         self._limits = limits
 
     async def greet(self, actor: Actor) -> tuple[dict[str, Any], Mapping[ConversationId, int]]:
-        """Raises ChatError(session_ended) for an account that is not there any more."""
+        """Raises ChatError(unknown_user) for an account that is not there any more."""
         user = await self._accounts.user(actor.user_id)
-        if user is None:
-            raise ChatError(Code.SESSION_ENDED)
         lobby = await self._conversations.lobby_id()
         told = await self._conversations.welcome_list(actor.user_id)
         welcome: dict[str, Any] = {
             "epoch": told.epoch,
-            "user": user,
+            "user": user_as_shown(user),
             "limits": self._limits,
             "lobby": None if lobby is None else str(lobby),
             "conversations": [conversation_shape(view) for view in told.views],

@@ -59,7 +59,13 @@ def refusal(error: ChatError) -> bytes:
     """The HTTP answer to an upgrade that is not granted: RFC 9457, and the connection ends."""
     status = HTTPStatus(error.spec.http)
     body = _encode(
-        {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": error.message, **error.payload()}
+        {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": status.value,
+            "detail": error.message,
+            **error.payload(),
+        }
     )
     return plain_answer(status, body, "application/problem+json")
 

@@ -118,5 +118,3 @@ def start(gateway: Admitter, ticket: Ticket, transport: asyncio.Transport, reque
     protocol.data_received(request)
     if early:
         protocol.data_received(early)
-
-

@@ -23,7 +23,9 @@ class Watching:
         hub.on_presence = self._on_hub
         presence.on_change = self._on_change
 
-    async def watch(self, connection: Connection, users: Collection[UserId], visible: Collection[UserId]) -> dict[str, Any]:
+    async def watch(
+        self, connection: Connection, users: Collection[UserId], visible: Collection[UserId]
+    ) -> dict[str, Any]:
         """Replace the connection's set with `users`; answers what is known of each. Those not `visible` show offline, for good."""
         seen = await self._presence.seen(visible)
         self.forget(connection)

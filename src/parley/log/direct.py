@@ -108,7 +108,9 @@ class DirectLog:
 
         self._store.submit([append for append, _ in batch], [mark for mark, _ in marks], done)
 
-    def _written(self, batch: Waiting, marks: WaitingMarks, result: BatchResult | StoreUnavailable, begun: float) -> None:
+    def _written(
+        self, batch: Waiting, marks: WaitingMarks, result: BatchResult | StoreUnavailable, begun: float
+    ) -> None:
         """On the loop again. The next batch starts first, so that the disk works while the sockets are written."""
         self._writing = False
         self._begin()

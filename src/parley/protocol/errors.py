@@ -47,12 +47,8 @@ def _load() -> dict[str, Any]:
     return tomllib.loads(_codes_file())
 
 
-ERRORS: dict[str, ErrorSpec] = {
-    name: ErrorSpec(name=name, **row) for name, row in _load()["error"].items()
-}
-CLOSES: dict[str, CloseSpec] = {
-    name: CloseSpec(name=name, **row) for name, row in _load()["close"].items()
-}
+ERRORS: dict[str, ErrorSpec] = {name: ErrorSpec(name=name, **row) for name, row in _load()["error"].items()}
+CLOSES: dict[str, CloseSpec] = {name: CloseSpec(name=name, **row) for name, row in _load()["close"].items()}
 
 
 class Code:

@@ -22,7 +22,7 @@ LOG_LIMIT = 500
 LOG_BYTES = 262_144
 MESSAGES_LIMIT = 100
 EDITS_LIMIT = 100
-PINS_LIMIT = 100
+PINS_LIMIT = 200
 RECEIPTS_LIMIT = 200
 """Names in each list of receipts. In larger circles nobody counts by name."""
 

@@ -43,7 +43,9 @@ class SqlBatches:
     def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Done) -> None:
         self._writer.submit(lambda connection: done(self.write(connection, appends, marks)))
 
-    def write(self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark]) -> BatchResult | StoreUnavailable:
+    def write(
+        self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark]
+    ) -> BatchResult | StoreUnavailable:
         """On the writer's thread. Never raises: whatever happens, the batch gets an answer."""
         try:
             return self._write(connection, appends, marks)
@@ -127,7 +129,13 @@ def _move_marks(cursor: Cursor, hot: HotSql, marks: Sequence[Mark]) -> list[Mark
             rows.append((mark.user_id, mark.conversation_id, new_read, new_ordinal, new_delivered))
         results.append(
             Marked(
-                mark.user_id, mark.conversation_id, new_read, new_delivered, head_ordinal - new_ordinal, moved, member_count
+                mark.user_id,
+                mark.conversation_id,
+                new_read,
+                new_delivered,
+                head_ordinal - new_ordinal,
+                moved,
+                member_count,
             )  # fmt: skip
         )
     if rows:
@@ -150,5 +158,3 @@ def unavailable(error: OperationalError) -> StoreUnavailable:
     name = getattr(error.orig, "sqlite_errorname", "")
     broken = name in {"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_CORRUPT"}
     return (StoreBroken if broken else StoreUnavailable)(str(error.orig))
-
-

@@ -88,7 +88,9 @@ class BatchResult(msgspec.Struct, frozen=True):
 class BatchStore(Protocol):
     """What the log needs of the store."""
 
-    def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Callable[[BatchResult | StoreUnavailable], None]) -> None:
+    def submit(
+        self, appends: Sequence[Append], marks: Sequence[Mark], done: Callable[[BatchResult | StoreUnavailable], None]
+    ) -> None:
         """Write all of it in one transaction on the writer's thread; `done` is called there, when it is durable.
 
         Batches are written in the order they were submitted. Appends are decided in the order given, each against the state

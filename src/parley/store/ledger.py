@@ -75,7 +75,17 @@ class Ledger:
     def _load_conversations(self, ids: set[int]) -> None:
         for row in self._hot.conversations(self._cursor, ids) if ids else ():
             self._conversations[row[0]] = Conversation(
-                row[0], row[1], bool(row[2]), row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10] is not None
+                row[0],
+                row[1],
+                bool(row[2]),
+                row[3],
+                row[4],
+                row[5],
+                row[6],
+                row[7],
+                row[8],
+                row[9],
+                row[10] is not None,
             )
         for missing in ids - self._conversations.keys():
             self._conversations[missing] = None
@@ -104,7 +114,9 @@ class Ledger:
                 )
             ).one_or_none()
             self._messages[message_id] = (
-                Message(row[0], row[1], row[2], row[3], row[4], bool(row[5]), bodies.read_created(row[6]).kind) if row else None
+                Message(row[0], row[1], row[2], row[3], row[4], bool(row[5]), bodies.read_created(row[6]).kind)
+                if row
+                else None
             )
         return self._messages[message_id]
 
@@ -169,7 +181,9 @@ class Ledger:
             conversation.id, seq, kind, actor, client_id, self.at, conversation.last_ordinal, body, about, user
         )
 
-    def keep_answer(self, conversation: Conversation, actor: UserId, client_id: str, seq: int, message: MessageId | None) -> Appended:
+    def keep_answer(
+        self, conversation: Conversation, actor: UserId, client_id: str, seq: int, message: MessageId | None
+    ) -> Appended:
         """Answer a command that changes nothing, and keep the answer: a retry after the state has changed must get it again."""
         body = b'{"seq":%d}' % seq
         self._entries.append(
@@ -231,7 +245,10 @@ class Ledger:
         self.connection.execute(update(t.conversations).where(t.conversations.c.id == conversation.id).values(**values))
 
     def name_taken(self, name: str) -> bool:
-        return self.connection.execute(select(t.conversations.c.id).where(t.conversations.c.name == name)).first() is not None
+        return (
+            self.connection.execute(select(t.conversations.c.id).where(t.conversations.c.name == name)).first()
+            is not None
+        )
 
     def edit(self, message: Message, seq: int) -> None:
         self.flush_entries()
@@ -251,11 +268,15 @@ class Ledger:
             .values(deleted=True, edited_seq=None, body=bodies.emptied(message.id, message.kind).decode())
         )
         edits = self.connection.execute(
-            select(e.id).where(e.message_id == message.id, e.kind.in_((EntryKind.MESSAGE_EDITED, EntryKind.MESSAGE_COMPLETED))).order_by(e.seq)
+            select(e.id)
+            .where(e.message_id == message.id, e.kind.in_((EntryKind.MESSAGE_EDITED, EntryKind.MESSAGE_COMPLETED)))
+            .order_by(e.seq)
         ).scalars()
         for number, entry in enumerate(list(edits), 1):
             self.connection.execute(
-                update(t.entries).where(e.id == entry).values(deleted=True, body=bodies.emptied_edit(message.id, number).decode())
+                update(t.entries)
+                .where(e.id == entry)
+                .values(deleted=True, body=bodies.emptied_edit(message.id, number).decode())
             )
         self.connection.execute(delete(t.reactions).where(t.reactions.c.message_id == message.id))
         self.connection.execute(delete(t.pins).where(t.pins.c.message_id == message.id))
@@ -273,7 +294,9 @@ class Ledger:
         r = t.reactions.c
         return {
             row[0]: row[1]
-            for row in self.connection.execute(select(r.emoji, r.seq).where(r.message_id == message.id, r.user_id == user))
+            for row in self.connection.execute(
+                select(r.emoji, r.seq).where(r.message_id == message.id, r.user_id == user)
+            )
         }
 
     def react(self, message: Message, user: UserId, emoji: str, seq: int) -> None:
@@ -281,7 +304,9 @@ class Ledger:
 
     def unreact(self, message: Message, user: UserId, emoji: str) -> None:
         r = t.reactions.c
-        self.connection.execute(delete(t.reactions).where(r.message_id == message.id, r.user_id == user, r.emoji == emoji))
+        self.connection.execute(
+            delete(t.reactions).where(r.message_id == message.id, r.user_id == user, r.emoji == emoji)
+        )
 
     def pins_of(self, conversation: Conversation) -> dict[int, int]:
         """message id -> seq of its pin.added."""

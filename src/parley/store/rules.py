@@ -111,15 +111,21 @@ def send(ledger: Ledger, append: Append, command: SendMessage) -> Outcome:
     if command.reply_to is not None:
         _message(ledger, conversation, command.reply_to)
     id_ = MessageId(ledger.next_id())
-    mentions = [str(user) for user in command.mentions if ledger.membership(conversation, user)] if command.mentions else []
+    mentions = (
+        [str(user) for user in command.mentions if ledger.membership(conversation, user)] if command.mentions else []
+    )
     body = bodies.created(
         bodies.MessageBody(
-            str(id_), command.kind.value, command.text, str(command.reply_to) if command.reply_to else None, None, mentions, []
+            str(id_),
+            command.kind.value,
+            command.text,
+            str(command.reply_to) if command.reply_to else None,
+            None,
+            mentions,
+            [],
         )
     )
-    entry = ledger.append(
-        conversation, EntryKind.MESSAGE_CREATED, append.actor, command.client_id, body, entry_id=id_
-    )
+    entry = ledger.append(conversation, EntryKind.MESSAGE_CREATED, append.actor, command.client_id, body, entry_id=id_)
     ledger.mark(append.actor, conversation)
     return _appended(entry)
 
@@ -143,9 +149,16 @@ def delete(ledger: Ledger, append: Append, command: DeleteMessage) -> Outcome:
     if message.by != append.actor and not role.moderates:
         raise No(Code.ROLE_REQUIRED)
     if message.deleted:
-        return ledger.keep_answer(conversation, append.actor, command.client_id, ledger.deleted_seq(message), message.id)
+        return ledger.keep_answer(
+            conversation, append.actor, command.client_id, ledger.deleted_seq(message), message.id
+        )
     entry = ledger.append(
-        conversation, EntryKind.MESSAGE_DELETED, append.actor, command.client_id, bodies.about(message.id), message=message.id
+        conversation,
+        EntryKind.MESSAGE_DELETED,
+        append.actor,
+        command.client_id,
+        bodies.about(message.id),
+        message=message.id,
     )
     ledger.empty(message)
     return _appended(entry)
@@ -201,7 +214,12 @@ def remove_pin(ledger: Ledger, append: Append, command: RemovePin) -> Outcome:
     if message.id not in ledger.pins_of(conversation):
         return ledger.keep_answer(conversation, append.actor, command.client_id, conversation.last_seq, message.id)
     entry = ledger.append(
-        conversation, EntryKind.PIN_REMOVED, append.actor, command.client_id, bodies.about(message.id), message=message.id
+        conversation,
+        EntryKind.PIN_REMOVED,
+        append.actor,
+        command.client_id,
+        bodies.about(message.id),
+        message=message.id,
     )
     ledger.unpin(message)
     return _appended(entry)
@@ -234,7 +252,12 @@ def _admit(ledger: Ledger, conversation: Conversation, append: Append, user: Use
     if conversation.member_count >= MEMBERS:
         raise No(Code.LIMIT_REACHED, f"At most {MEMBERS} members.")
     entry = ledger.append(
-        conversation, EntryKind.MEMBER_JOINED, append.actor, client_id, bodies.member(user, name, Role.MEMBER), user=user
+        conversation,
+        EntryKind.MEMBER_JOINED,
+        append.actor,
+        client_id,
+        bodies.member(user, name, Role.MEMBER),
+        user=user,
     )
     ledger.join(conversation, user, Role.MEMBER)
     return entry
@@ -255,7 +278,12 @@ def leave(ledger: Ledger, append: Append, command: LeaveConversation) -> Outcome
 
 def _dismiss(ledger: Ledger, conversation: Conversation, append: Append, user: UserId, reason: LeaveReason) -> Outcome:
     entry = ledger.append(
-        conversation, EntryKind.MEMBER_LEFT, append.actor, append.command.client_id, bodies.left(user, reason), user=user
+        conversation,
+        EntryKind.MEMBER_LEFT,
+        append.actor,
+        append.command.client_id,
+        bodies.left(user, reason),
+        user=user,
     )
     ledger.leave(conversation, user)
     return _appended(entry)
@@ -348,9 +376,7 @@ def close(ledger: Ledger, append: Append, command: CloseConversation) -> Outcome
     _manageable(conversation)
     if role is not Role.OWNER:
         raise No(Code.ROLE_REQUIRED)
-    entry = ledger.append(
-        conversation, EntryKind.CONVERSATION_CLOSED, append.actor, command.client_id, bodies.NOTHING
-    )
+    entry = ledger.append(conversation, EntryKind.CONVERSATION_CLOSED, append.actor, command.client_id, bodies.NOTHING)
     ledger.close(conversation)
     return _appended(entry)
 

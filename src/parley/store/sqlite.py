@@ -36,7 +36,11 @@ class FolderLock:
 
 def writer_engine(file: Path) -> Engine:
     """The one connection that writes and checkpoints."""
-    return _engine(file, ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000", "cache_size=-65536"), "BEGIN IMMEDIATE")
+    return _engine(
+        file,
+        ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000", "cache_size=-65536"),
+        "BEGIN IMMEDIATE",
+    )
 
 
 def reader_engine(file: Path, readers: int) -> Engine:
@@ -50,7 +54,12 @@ def _engine(file: Path, pragmas: tuple[str, ...], begin: str, size: int = 1) -> 
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_MS / 1000, "cached_statements": 256},
+        connect_args={
+            "check_same_thread": False,
+            "isolation_level": None,
+            "timeout": BUSY_MS / 1000,
+            "cached_statements": 256,
+        },
     )
 
     @event.listens_for(engine, "connect")

@@ -114,6 +114,3 @@ class SqlDatabase:
         self._pool.shutdown(wait=True)
         self._readers.dispose()
         self.writer.stop()
-
-
-

@@ -1,0 +1,134 @@
+"""The `parley` command."""
+
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from sqlalchemy.exc import OperationalError
+
+import parley
+from parley.clock import SystemClock
+from parley.configuration import BadSettings, as_docs, as_toml, load, mask_url
+from parley.services.tokens import BadSigningKey
+from parley.settings import Settings, not_available
+from parley.store.interface import StoreUnavailable
+from parley.store.migrate import SchemaMismatch, upgrade
+from parley.store.sqlite import DataFolderInUse, FolderLock, writer_engine
+
+app = typer.Typer(
+    help="A self-hosted real-time chat server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file. Else ./parley.toml or the data folder's.")
+]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the database, the files and the signing key.")]
+
+
+def main() -> None:
+    app()
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Run the server until it is told to stop."""
+    settings = _settings(config, server={"host": host, "port": port, "data": data})
+    if missing := not_available(settings):
+        _stop(missing, code=2)
+    from parley.serve import serve as run  # noqa: PLC0415 - the other commands start faster without the server
+
+    code = _in_one_line(lambda: run(settings), settings)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command("config")
+def show_config(
+    config: Config = None,
+    data: Data = None,
+    docs: Annotated[bool, typer.Option("--docs", help="Print docs/configure.md instead.")] = False,
+) -> None:
+    """Print the settings in force, secrets as "***"."""
+    sys.stdout.write(as_docs() if docs else as_toml(_settings(config, server={"data": data})))
+
+
+@app.command()
+def migrate(data: Data = None, config: Config = None) -> None:
+    """Bring the database to this version's schema. An embedded server does it by itself when it starts."""
+    settings = _settings(config, server={"data": data})
+    if missing := not_available(settings):
+        _stop(missing, code=2)
+    _in_one_line(lambda: _migrate(settings), settings)
+
+
+def _migrate(settings: Settings) -> None:
+    lock = FolderLock(settings.server.data)
+    try:
+        engine = writer_engine(Path(settings.store_url.removeprefix("sqlite:///")))
+        copy = upgrade(engine, now_ms=SystemClock().now_ms())
+        engine.dispose()
+    finally:
+        lock.release()
+    print("The database is of this version's schema." + (f" A copy from before: {copy}" if copy else ""))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def bench(context: typer.Context) -> None:
+    """Measure a server: `parley bench --help`."""
+    try:
+        from parley.bench.cli import main as measure  # noqa: PLC0415 - not every installation measures
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("parley.bench"):
+            raise
+        _stop(["the benchmark is not part of this installation"])
+    measure(context.args)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"parley {parley.__version__}")
+
+
+def _settings(config: Path | None, **sections: dict[str, Any]) -> Settings:
+    given = {name: {row: it for row, it in rows.items() if it is not None} for name, rows in sections.items()}
+    try:
+        return load(given, config)
+    except BadSettings as error:
+        _stop(error.problems, code=2)
+
+
+def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | None:
+    """What a person can put right is told in one line; a traceback is for mistakes of ours."""
+    try:
+        return work()
+    except (BadSigningKey, DataFolderInUse, SchemaMismatch, StoreUnavailable) as error:
+        _stop([str(error)])
+    except OperationalError as error:
+        _stop([f"the database {mask_url(settings.store_url)}: {error.orig}"])
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            _stop([f"{settings.server.host}:{settings.server.port} is in use by another program; try --port"])
+        name = f"{error.filename}: " if error.filename else ""
+        _stop([f"{name}{error.strerror or error}"])
+
+
+def _stop(problems: list[str], code: int = 1) -> NoReturn:
+    err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    for line in problems:
+        err.print(f"parley: {line}", style="red" if err.is_terminal else None)
+    raise typer.Exit(code)
