@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, select
 
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, Role, ServerRole, UserId
-from parley.store.sql.fetch import epoch
+from parley.store.sql.fetch import EPOCH
 from parley.store.tables import conversations, members, users
 
 
@@ -37,6 +37,7 @@ def standing(connection: Connection, conversation_id: ConversationId, user_id: U
         select(
             c.kind, c.join_policy, c.lobby, c.last_seq, members.c.role,
             users.c.role.label("server_role"), users.c.guest, users.c.deactivated_at,
+            EPOCH.label("epoch"),
         )
         .outerjoin_from(conversations, members, and_(members.c.conversation_id == c.id, members.c.user_id == user_id))
         .outerjoin(users, and_(c.lobby.is_(True), users.c.id == user_id))
@@ -54,7 +55,7 @@ def standing(connection: Connection, conversation_id: ConversationId, user_id: U
         lobby=row.lobby,
         head=row.last_seq,
         role=role,
-        epoch=epoch(connection),
+        epoch=row.epoch,
     )
 
 

@@ -26,9 +26,12 @@ def fetch(connection: Connection, statement: Select[Any]) -> list[Row]:
     return _decode_rows(connection.execute(packed).scalar_one())
 
 
+EPOCH = select(meta.c.value).where(meta.c.key == "epoch").scalar_subquery()
+"""Names this database's history; it changes when history was restored."""
+
+
 def epoch(connection: Connection) -> str:
-    """Names this database's history; it changes when history was restored."""
-    value: str = connection.execute(select(meta.c.value).where(meta.c.key == "epoch")).scalar_one()
+    value: str = connection.execute(select(EPOCH)).scalar_one()
     return value
 
 
