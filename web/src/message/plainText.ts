@@ -1,0 +1,11 @@
+/** One line for a preview: the words without the marks. */
+export function plainText(text: string): string {
+  return text
+    .slice(0, 400)
+    .replace(/```\w*\n?/g, ' ')
+    .replace(/\[([^\]]+)\]\((?:https?|mailto):[^)]*\)/g, '$1')
+    .replace(/^\s{0,3}(?:#{1,6}|>)\s+/gm, '')
+    .replace(/(\*\*|__|~~|`)(\S(?:.*?\S)?)\1/g, '$2')
+    .replace(/\s+/g, ' ')
+    .trim()
+}

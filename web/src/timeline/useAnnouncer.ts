@@ -1,0 +1,40 @@
+import type { ConversationId } from '@parley/sdk'
+import { useDebounceFn } from '@vueuse/core'
+import { ref } from 'vue'
+import { useI18n } from 'vue-i18n'
+import { useClientEvent } from '../client'
+import { plainText } from '../message/plainText'
+import { usePeopleStore } from '../people/usePeopleStore'
+import { useSessionStore } from '../session/useSessionStore'
+
+const BATCH_MS = 1200
+const READ_OUT = 3
+
+/** New messages of the open conversation, in batches, for a polite live region. */
+export function useAnnouncer(id: ConversationId) {
+  const { t } = useI18n()
+  const people = usePeopleStore()
+  const session = useSessionStore()
+  const words = ref('')
+  let waiting: string[] = []
+
+  const speak = useDebounceFn(
+    () => {
+      words.value = waiting.length > READ_OUT ? t('timeline.newBelow', { n: waiting.length }, waiting.length) : waiting.join('\n')
+      waiting = []
+    },
+    BATCH_MS,
+    { maxWait: 3 * BATCH_MS },
+  )
+
+  useClientEvent('entries', ({ conversation_id, entries }) => {
+    if (conversation_id !== id) return
+    for (const entry of entries) {
+      if (entry.kind !== 'message.created' || entry.by === session.myId || entry.message.status === 'streaming') continue
+      waiting.push(t('timeline.announce', { name: people.nameOf(entry.by), text: plainText(entry.message.text ?? '') }))
+    }
+    if (waiting.length) void speak()
+  })
+
+  return { words }
+}
