@@ -164,7 +164,8 @@ class Parley:
         return [] if self.log.accepting else ["the log takes nothing more just now"]
 
     def _announce(self, conversation_id: ConversationId, made: list[Entry], users: list[UserId]) -> None:
-        """A conversation was made: its first entries invite their members; a direct has none and invites both by hand."""
+        """A conversation was made: its first entries invite their members; a direct has none and invites both by
+        hand."""
         if made:
             self.fanout.publish(made)
         else:
@@ -205,7 +206,7 @@ def open_key(settings: Settings) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, clock: Clock | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201
+async def running(settings: Settings, clock: Clock | None = None):  # type: ignore[no-untyped-def]
     """A started server without its listeners, for tests that talk to its parts."""
     at = clock or SystemClock()
     parley = Parley(settings, open_store(settings, at), open_key(settings), at)

@@ -1,8 +1,8 @@
 """One door for commands, whether they came over WebSocket, over HTTP or through a legacy dialect.
 
-What needs no question to the store is checked here (shape, length, rate); membership, role and target are checked in the log's
-transaction, in log order. A command that is refused here still passes the log when it could be a repeat, because a repeat is
-answered first.
+What needs no question to the store is checked here (shape, length, rate); membership, role and target are checked in
+the log's transaction, in log order. A command that is refused here still passes the log when it could be a repeat,
+because a repeat is answered first.
 """
 
 import asyncio

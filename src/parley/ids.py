@@ -1,4 +1,5 @@
-"""Snowflakes: 41 bits of milliseconds since 2024, 10 of node, 12 of count. Unique and roughly by time; order comes only from `seq`."""
+"""Snowflakes: 41 bits of milliseconds since 2024, 10 of node, 12 of count. Unique and roughly by time; order comes
+only from `seq`."""
 
 from parley.clock import Clock
 
@@ -13,7 +14,8 @@ class Snowflakes:
     """
 
     def __init__(self, clock: Clock, node: int = 0, after: int = 0) -> None:
-        """`after`: the highest id already stored; new ones are above it even if the clock was set back over a restart."""
+        """`after`: the highest id already stored; new ones are above it even if the clock was set back over a
+        restart."""
         if not 0 <= node < NODES:
             raise ValueError(f"node must be 0..{NODES - 1}, not {node}")
         self._clock = clock

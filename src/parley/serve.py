@@ -39,7 +39,7 @@ class PatientHttp(HttpToolsProtocol):
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_slow)
 
     def _too_slow(self) -> None:
-        if self.transport is not None and not self.transport.is_closing():
+        if not self.transport.is_closing():
             self.transport.abort()
 
     def _in_time(self) -> None:
@@ -76,13 +76,30 @@ class PatientHttp(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn, leaving the signals to us: draining comes first, and it awaits."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening.set()
+
+    async def listening(self, serving: asyncio.Task[None]) -> None:
+        """Wait until requests are taken. Raises what `serving` failed with, if it did."""
+        waiting = asyncio.ensure_future(self._listening.wait())
+        await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if serving.done():
+            serving.result()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
 def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT. Returns the exit code. Raises DataFolderInUse, SchemaMismatch, OSError for a port in use."""
+    """Run until SIGTERM or SIGINT. Returns the exit code. Raises DataFolderInUse, SchemaMismatch, OSError for a port
+    in use."""
     set_up_logging(settings.observability)
     clock = SystemClock()
     sockets = _listen(settings)
@@ -106,8 +123,7 @@ async def _serve(
         loop.add_signal_handler(name, stop.set)
     server = Server(_config(settings, parley))
     serving = loop.create_task(server.serve(sockets=sockets))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
+    await server.listening(serving)
     # What was made so far lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -151,8 +167,8 @@ def _listen(settings: Settings) -> list[socket.socket]:
     """Open every listener before anything else is begun. Raises OSError, naming the address."""
     addresses = [(settings.server.host, settings.server.port)]
     for row in settings.server.listen:
-        host, _, port = row.rpartition(":")
-        addresses.append((host.strip("[]"), int(port)))
+        name, _, number = row.rpartition(":")
+        addresses.append((name.strip("[]"), int(number)))
     sockets: list[socket.socket] = []
     for host, port in addresses:
         try:
@@ -173,7 +189,8 @@ def _listen(settings: Settings) -> list[socket.socket]:
 async def _say_where(settings: Settings, parley: Parley, sockets: list[socket.socket]) -> None:
     scheme = "https" if settings.server.tls_cert else "http"
     for listener in sockets:
-        host, port = listener.getsockname()[:2]
+        name, port = listener.getsockname()[:2]
+        host = str(name)
         shown = f"[{host}]" if ":" in host else host
         print(f"{scheme}://{shown}:{port}", flush=True)  # noqa: T201 - the address is this command's output
     if await parley.accounts.first_account():

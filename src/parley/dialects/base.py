@@ -1,4 +1,5 @@
-"""What a wire protocol is here: a pure codec. Frame in, command out; event in, frame out. No await, no I/O, no state of its own.
+"""What a wire protocol is here: a pure codec. Frame in, command out; event in, frame out. No await, no I/O, no state
+of its own.
 
 Frames are payloads without WebSocket headers. Encoders are called once per event and dialect, never per recipient.
 """

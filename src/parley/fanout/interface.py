@@ -1,7 +1,7 @@
 """The seam of fan-out: what was committed here, told to every node that has someone who hears it.
 
-Delivery: at most once; a publish is a hint and may be lost, the store heals it by seq. Order: entries of one conversation in log
-order. A publish comes after the commit, never before. Who closes: the composition root.
+Delivery: at most once; a publish is a hint and may be lost, the store heals it by seq. Order: entries of one
+conversation in log order. A publish comes after the commit, never before. Who closes: the composition root.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ class Subscriber(Protocol):
     def tell_user(self, user: UserId, signal: Signal) -> None: ...
 
     def invite(self, conversation_id: ConversationId, users: Sequence[UserId], cursor: int) -> None:
-        """The users' connections are to hear a conversation from after `cursor` on, though no entry says so (directs)."""
+        """The users' connections are to hear a conversation from after `cursor` on, though no entry says so
+        (directs)."""
 
 
 class FanOut(Protocol):

@@ -1,8 +1,9 @@
 """Resume: read what was missed, then go live, as one step that loses and repeats nothing.
 
-For each conversation: (1) the feed begins to note what is published, (2) the store is read from the cursor on, page by page as the
-socket takes them, (3) when a page has reached the head and the feed has passed on nothing beyond it, the connection is subscribed
-in the same turn of the loop. Between (3)'s look and the subscription nothing can come in; before it, the feed's head tells.
+For each conversation: (1) the feed begins to note what is published, (2) the store is read from the cursor on, page
+by page as the socket takes them, (3) when a page has reached the head and the feed has passed on nothing beyond it,
+the connection is subscribed in the same turn of the loop. Between (3)'s look and the subscription nothing can come
+in; before it, the feed's head tells.
 """
 
 import asyncio
@@ -56,7 +57,8 @@ class CatchUp:
     # Going live
 
     def begin(self, connection: Connection, resume: Resume | None, done: Callable[[dict[str, Any]], None]) -> None:
-        """Start what `resume` asks for (None: live from the heads that welcome told) and call `done` with the ack's payload."""
+        """Start what `resume` asks for (None: live from the heads that welcome told) and call `done` with the ack's
+        payload."""
         bases, connection.bases = connection.bases or {}, None
         connection.live = True
         asked = dict(resume.cursors) if resume is not None else {}
@@ -64,7 +66,7 @@ class CatchUp:
             self._withdraw(connection, ConversationId(conversation))
         cursors = {ConversationId(c): seq for c, seq in bases.items() if c not in asked}
         same = resume is not None and resume.epoch == self._epoch
-        self._spawn(connection, self._resume(connection, asked, same, cursors, done))
+        _ = self._spawn(connection, self._resume(connection, asked, same, cursors, done))
 
     def _withdraw(self, connection: Connection, conversation: ConversationId) -> None:
         """A later resume sends the asked range again, so live entries must wait until it has."""
@@ -117,7 +119,8 @@ class CatchUp:
                 self._hub.untrack(feed)
 
     async def _follow(self, connection: Connection, feed: Feed, cursor: int) -> int | None:
-        """Send pages from `cursor` until the head, then subscribe. Returns the seq it is live from, None if it may not read."""
+        """Send pages from `cursor` until the head, then subscribe. Returns the seq it is live from, None if it may
+        not read."""
         while not connection.closing:
             page = await self._source.entries_after(
                 feed.conversation_id, cursor, FRAME_ENTRIES, FRAME_BYTES, connection.actor.user_id
@@ -178,7 +181,7 @@ class CatchUp:
         if feed not in self._healing:
             self._healing.add(feed)
             feed.tracking += 1
-            self._keep(asyncio.get_running_loop().create_task(self._heal(feed, upto)))
+            _ = self._keep(asyncio.get_running_loop().create_task(self._heal(feed, upto)))
 
     async def _heal(self, feed: Feed, upto: int) -> None:
         try:

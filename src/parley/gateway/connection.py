@@ -1,7 +1,8 @@
 """One socket as the hub sees it: who it is, what it hears, and a bounded way out.
 
-Whatever is pushed during one turn of the loop is written at its end, at once. While the socket does not take more, frames wait
-here, up to a bound; past the bound the connection is closed (4001), alone, and its client's resume heals it.
+Whatever is pushed during one turn of the loop is written at its end, at once. While the socket does not take more,
+frames wait here, up to a bound; past the bound the connection is closed (4001), alone, and its client's resume heals
+it.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from parley.dialects.base import Codec
 from parley.gateway.framing import close_frame
 from parley.protocol.commands import Actor
 from parley.protocol.errors import Close
+from parley.protocol.types import ConversationId, UserId
 
 CLOSE_SECONDS = 5.0
 """How long a peer may take to answer a close frame before the socket is cut."""
@@ -85,9 +87,10 @@ class Connection:
     """One socket. Belongs to the event loop; every method is synchronous but `drained`."""
 
     __slots__ = (
-        "__weakref__", "actor", "bad_frames", "bases", "busy", "cancel_close", "catching", "closed", "closing", "codec", "feeds",
-        "heard", "id", "inbox", "live", "on_closed", "outbound", "paused", "queue", "queued_bytes", "queued_frames",
-        "reading_paused", "session_id", "tokens", "tokens_at", "turn", "waiter", "watching", "wire",
+        "__weakref__", "actor", "bad_frames", "bases", "busy", "cancel_close", "catching", "closed", "closing",
+        "codec", "feeds", "heard", "id", "inbox", "live", "on_closed", "outbound", "paused", "queue",
+        "queued_bytes", "queued_frames", "reading_paused", "session_id", "tokens", "tokens_at", "turn", "waiter",
+        "watching", "wire",
     )  # fmt: skip
 
     def __init__(self, id_: str, actor: Actor, session_id: int, codec: Codec, wire: Wire, outbound: Outbound) -> None:
@@ -114,12 +117,12 @@ class Connection:
         self.bad_frames = 0
         self.live = False
         """Has said where it stands, so log frames may flow."""
-        self.bases: dict[int, int] | None = {}
+        self.bases: dict[ConversationId, int] | None = {}
         """Until `live`: the heads that welcome told, per conversation."""
         self.feeds: set[Any] = set()
-        self.catching: dict[int, asyncio.Task[None]] | None = None
+        self.catching: dict[ConversationId, asyncio.Task[None]] | None = None
         """Conversations whose missed pages are being sent, and by which task."""
-        self.watching: frozenset[int] = frozenset()
+        self.watching: frozenset[UserId] = frozenset()
         self.busy = False
         """A command of it is waiting for something; later ones wait in `inbox`, so that none overtakes it."""
         self.inbox: list[str] | None = None
@@ -188,7 +191,8 @@ class Connection:
     # The end
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye and close. The peer's own close frame or the end of its stream finishes it; after 5 s the socket is cut."""
+        """Say goodbye and close. The peer's own close frame or the end of its stream finishes it; after 5 s the
+        socket is cut."""
         if self.closing:
             return
         self._last_words()

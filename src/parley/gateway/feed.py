@@ -1,8 +1,9 @@
 """One conversation on this node: who hears it, and up to where they have heard.
 
-Every subscriber gets each entry once and in order. That rests on three facts, all decided on the event loop with no await between:
-entries reach a feed contiguously (`publish` drops repeats and reports holes), a subscriber joins with the last seq it was sent by
-pages, and one that is ahead of the feed waits in `late` until the feed has passed that seq.
+Every subscriber gets each entry once and in order. That rests on three facts, all decided on the event loop with no
+await between: entries reach a feed contiguously (`publish` drops repeats and reports holes), a subscriber joins with
+the last seq it was sent by pages, and one that is ahead of the feed waits in `late` until the feed has passed that
+seq.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
-"""Server frames of RFC 6455: unmasked, unfragmented, never compressed. Made once per event and written to many sockets as they are."""
+"""Server frames of RFC 6455: unmasked, unfragmented, never compressed. Made once per event and written to many
+sockets as they are."""
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 

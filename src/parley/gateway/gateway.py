@@ -52,7 +52,8 @@ class Door(Protocol):
 
 class Greeter(Protocol):
     async def greet(self, actor: Actor) -> tuple[dict[str, Any], Mapping[ConversationId, int]]:
-        """(welcome without what concerns the socket, heads of every conversation the user reads), read at one moment."""
+        """(welcome without what concerns the socket, heads of every conversation the user reads), read at one
+        moment."""
 
 
 class Admission:
@@ -208,12 +209,13 @@ class Gateway:
                 connection.close(Close.SESSION_ENDED, "the session has ended")
 
     async def drain(self, finish: Callable[[], Awaitable[None]]) -> None:
-        """Let nobody in, let `finish` settle what was accepted, then send everybody away to come back elsewhere or later."""
+        """Let nobody in, let `finish` settle what was accepted, then send everybody away to come back elsewhere or
+        later."""
         self.draining = True
         await finish()
         self._outbound.flush()
         for connection in list(self._open):
-            connection.close(Close.DRAINING, f"draining: come back in {random.randint(0, SPREAD_MS)} ms")  # noqa: S311
+            connection.close(Close.DRAINING, f"draining: come back in {random.randint(0, SPREAD_MS)} ms")
         if self._open:
             try:
                 await asyncio.wait_for(self._all_gone.wait(), GOODBYE_SECONDS)

@@ -1,4 +1,5 @@
-"""One timing wheel for all connections: a slot a tick, and one timer that turns it. No timer and no Task per connection."""
+"""One timing wheel for all connections: a slot a tick, and one timer that turns it. No timer and no Task per
+connection."""
 
 import asyncio
 import math
@@ -11,8 +12,8 @@ from parley.protocol.errors import Close
 class Wheel:
     """Pings a connection that was idle for `ping_s`, drops one that was silent for `silence_s`.
 
-    A connection is looked at when it could be due, not when it speaks: hearing a frame only notes the time. The wheel's tick is a
-    second, or a quarter of `ping_s` where that is shorter.
+    A connection is looked at when it could be due, not when it speaks: hearing a frame only notes the time. The
+    wheel's tick is a second, or a quarter of `ping_s` where that is shorter.
     """
 
     def __init__(self, ping_s: float, silence_s: float) -> None:

@@ -94,7 +94,8 @@ class Hub:
             self._publish(group)
 
     def _publish(self, entries: Sequence[Entry]) -> None:
-        """One conversation's. Where somebody comes or goes, the stretch is cut there: who leaves hears that entry as the last."""
+        """One conversation's. Where somebody comes or goes, the stretch is cut there: who leaves hears that entry as
+        the last."""
         start = 0
         for index, entry in enumerate(entries):
             if entry.user_id is None:

@@ -22,7 +22,8 @@ class Bucket:
         self._burst = max(burst, 1.0)
 
     def take(self, connection: Connection, now: float) -> float:
-        """0.0: go on. Otherwise how many seconds the connection is ahead of its rate; refused tokens count too, up to one burst more."""
+        """0.0: go on. Otherwise how many seconds the connection is ahead of its rate; refused tokens count too, up to
+        one burst more."""
         if not self._rate:
             return 0.0
         tokens = connection.tokens

@@ -1,16 +1,15 @@
 """The picows engine: frames parsed in C, written past it.
 
-picows hands over frames, not messages, so fragments are put together here under a total bound. After it has answered a frame with
-a close (1009, 1002) it may still deliver it, so a closing connection hears nothing more.
+picows hands over frames, not messages, so fragments are put together here under a total bound. After it has answered
+a frame with a close (1009, 1002) it may still deliver it, so a closing connection hears nothing more.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, WSUpgradeResponse
-from picows.api import WSAutoPingStrategy
-from picows.picows import WSProtocol
+from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, WSUpgradeResponse
 from picows.common import WSUpgradeResponseWithListener
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its type information
 
 from parley.gateway.connection import Connection
 from parley.gateway.upgrade import Admitter, Ticket, header_of
@@ -19,10 +18,12 @@ from parley.protocol.errors import Close
 TEXT, CONTINUATION, PING, CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.PING, WSMsgType.CLOSE
 BINARY = WSMsgType.BINARY
 READ_BUFFER = 2048
+PROTOCOL_ERROR = 1002
 
 
 class _Silent:
-    """picows makes a `logging.Logger` for every connection unless it is given something else; one that is off costs nothing."""
+    """picows makes a `logging.Logger` for every connection unless it is given something else; one that is off costs
+    nothing."""
 
     def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - logging's name
         return False
@@ -38,7 +39,7 @@ def _ignore(*_args: Any, **_kwargs: Any) -> None:
 SILENT = _Silent()
 
 
-class Listener(WSListener):  # type: ignore[misc]  # a C class without type information
+class Listener(WSListener):
     """Takes one connection's frames to the gateway."""
 
     __slots__ = ("connection", "gateway", "parts", "size", "ticket")
@@ -75,12 +76,12 @@ class Listener(WSListener):  # type: ignore[misc]  # a C class without type info
 
     def _uncommon(self, connection: Connection, kind: WSMsgType, frame: WSFrame) -> None:
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            connection.close(WSCloseCode.PROTOCOL_ERROR, "no extension was agreed on")
+            connection.close(PROTOCOL_ERROR, "no extension was agreed on")
         elif kind == PING:
             self.gateway.pinged(connection, frame.get_payload_as_bytes())
         elif kind == CLOSE:
-            code = frame.get_close_code()
-            connection.answer_close(int(code) if code else 1000)
+            # An enum in its type information, a plain number at run time; 0 where the frame has none.
+            connection.answer_close(cast(int, frame.get_close_code()) or 1000)
         elif kind in (TEXT, CONTINUATION):
             self._fragment(connection, kind, frame)
         elif kind == BINARY:
@@ -89,7 +90,7 @@ class Listener(WSListener):  # type: ignore[misc]  # a C class without type info
     def _fragment(self, connection: Connection, kind: WSMsgType, frame: WSFrame) -> None:
         """Part of a message: RFC 6455 5.4, with a bound on the whole."""
         if (kind == TEXT) != (self.parts is None):
-            connection.close(WSCloseCode.PROTOCOL_ERROR, "fragments out of order")
+            connection.close(PROTOCOL_ERROR, "fragments out of order")
             return
         if self.parts is None:
             self.parts, self.size = [], 0

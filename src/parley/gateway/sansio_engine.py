@@ -1,4 +1,5 @@
-"""The second engine: the `websockets` library's protocol without I/O. Slower, in pure Python, and nothing of it is ours."""
+"""The second engine: the `websockets` library's protocol without I/O. Slower, in pure Python, and nothing of it is
+ours."""
 
 import asyncio
 

@@ -1,7 +1,9 @@
-"""What a connection's frames do: decode, check the rate, dispatch, answer. The hot path of a message begins and ends here.
+"""What a connection's frames do: decode, check the rate, dispatch, answer. The hot path of a message begins and ends
+here.
 
-A frame is handled to its end before the next one of its connection is looked at. Where a command has to wait for something, the
-connection is `busy` and what comes meanwhile waits in its inbox, so that a connection's commands never overtake each other.
+A frame is handled to its end before the next one of its connection is looked at. Where a command has to wait for
+something, the connection is `busy` and what comes meanwhile waits in its inbox, so that a connection's commands never
+overtake each other.
 """
 
 import asyncio
@@ -200,7 +202,7 @@ class Sessions:
         self, connection: Connection, ref: str | None, command: Durable, retry_after_ms: int | None = None
     ) -> Callable[[Outcome], None]:
         def reply(outcome: Outcome) -> None:
-            if type(outcome) is Appended:
+            if isinstance(outcome, Appended):
                 self._acknowledge(connection, ref, outcome.ack)
                 if type(command) is SendMessage:
                     self._wrote(connection, outcome.ack)
@@ -244,7 +246,8 @@ class Sessions:
 
     def _set_typing(self, connection: Connection, ref: str | None, command: SetTyping) -> None:
         heard = self._typing.set(connection, command.conversation_id, command.is_typing)
-        # While its resume is under way it hears nothing yet; that notice is only early, and typing is never worth an error then.
+        # While its resume is under way it hears nothing yet; that notice is only early, and typing is never worth an
+        # error then.
         if not heard and connection.feeds:
             self._refuse(connection, ref, ChatError(Code.UNKNOWN_CONVERSATION))
         else:
@@ -271,7 +274,8 @@ class Sessions:
         self._dispatch.submit_mark(connection.actor, command, reply)
 
     def marked(self, marked: Marked) -> None:
-        """Tell who may know that someone has read on: everybody in a small conversation, else only their own devices."""
+        """Tell who may know that someone has read on: everybody in a small conversation, else only their own
+        devices."""
         if not marked.moved:
             return
         payload = {

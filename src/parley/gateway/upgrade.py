@@ -1,7 +1,8 @@
 """From uvicorn's socket to a connection: wait for admission, then hand the transport to a WebSocket engine.
 
-uvicorn gives the class it was told by `ws=` the transport and the upgrade request. Admission may have to ask the store, so the
-answer comes a moment later; a client waits for it (RFC 6455 4.1), and what one sends too early is kept, up to a bound.
+uvicorn gives the class it was told by `ws=` the transport and the upgrade request. Admission may have to ask the
+store, so the answer comes a moment later; a client waits for it (RFC 6455 4.1), and what one sends too early is kept,
+up to a bound.
 """
 
 import asyncio

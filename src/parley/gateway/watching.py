@@ -26,7 +26,8 @@ class Watching:
     async def watch(
         self, connection: Connection, users: Collection[UserId], visible: Collection[UserId]
     ) -> dict[str, Any]:
-        """Replace the connection's set with `users`; answers what is known of each. Those not `visible` show offline, for good."""
+        """Replace the connection's set with `users`; answers what is known of each. Those not `visible` show offline,
+        for good."""
         seen = await self._presence.seen(visible)
         self.forget(connection)
         if connection.closing:

@@ -1,4 +1,5 @@
-"""Group commit: changes that arrive while a batch is written form the next one. No timer and no waiting: an idle server writes one at once."""
+"""Group commit: changes that arrive while a batch is written form the next one. No timer and no waiting: an idle
+server writes one at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -52,7 +53,8 @@ class DirectLog:
         metrics: BatchMetrics | None = None,
         inbox: int = INBOX,
     ) -> None:
-        """`turn_done` is called after a batch's entries were published and its replies given, to write it all to the sockets at once."""
+        """`turn_done` is called after a batch's entries were published and its replies given, to write it all to the
+        sockets at once."""
         self._store = store
         self._publish = publish
         self._turn_done = turn_done

@@ -1,8 +1,8 @@
 """The seam of the log: accept a change, in order per conversation, and tell when it is durable.
 
-Delivery: `reply` is called exactly once per submitted change, on the event loop, after the change is durable or refused.
-Order: changes of one conversation submitted by one node keep their order. Publishing comes after durability, never before.
-Who closes: the composition root, by `drain`, which leaves nothing accepted unanswered.
+Delivery: `reply` is called exactly once per submitted change, on the event loop, after the change is durable or
+refused. Order: changes of one conversation submitted by one node keep their order. Publishing comes after durability,
+never before. Who closes: the composition root, by `drain`, which leaves nothing accepted unanswered.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,8 @@ Publish = Callable[[Sequence[Entry]], None]
 
 class Log(Protocol):
     def submit(self, append: Append, reply: Reply) -> None:
-        """Accept a change. May call `reply` at once with a retryable refusal (busy, draining); nothing accepted is dropped."""
+        """Accept a change. May call `reply` at once with a retryable refusal (busy, draining); nothing accepted is
+        dropped."""
 
     def mark(self, mark: Mark, reply: MarkReply) -> None:
         """Move a read mark; batched with the changes, but not an entry and not ordered among them."""

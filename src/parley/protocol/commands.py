@@ -1,6 +1,7 @@
 """What is asked, in the imperative. Made by the codecs and the HTTP routes, answered through `dispatch`.
 
-Durable commands (`Durable`) change the log: each carries the actor's `client_id`, which makes a retry harmless for ever.
+Durable commands (`Durable`) change the log: each carries the actor's `client_id`, which makes a retry harmless for
+ever.
 """
 
 import msgspec

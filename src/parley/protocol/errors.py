@@ -134,7 +134,8 @@ class ChatError(Exception):
 
 
 class BadFrame(ChatError):
-    """What a codec raises, and nothing else: the frame is not one of its dialect's. `ref` is the frame's id, if it had one."""
+    """What a codec raises, and nothing else: the frame is not one of its dialect's. `ref` is the frame's id, if it
+    had one."""
 
     def __init__(self, detail: str, ref: str | None = None, spec: ErrorSpec = Code.BAD_PAYLOAD) -> None:
         super().__init__(spec, detail)

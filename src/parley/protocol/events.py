@@ -11,8 +11,8 @@ class Entry(msgspec.Struct, frozen=True):
     """One durable change of a conversation, as stored.
 
     `body` is the JSON object of the kind's own fields exactly as the native protocol shows them (`{"message": {…}}`,
-    `{"message_id": …}`), encoded once when the entry is written and never again. `at` is in milliseconds since 1970, UTC.
-    `ordinal` is how many messages the conversation held up to and with this entry.
+    `{"message_id": …}`), encoded once when the entry is written and never again. `at` is in milliseconds since 1970,
+    UTC. `ordinal` is how many messages the conversation held up to and with this entry.
     """
 
     conversation_id: ConversationId
@@ -41,7 +41,8 @@ class Ack(msgspec.Struct, frozen=True):
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """Not history: may be lost, has no seq. `payload` is the native payload; other dialects take from it what they show."""
+    """Not history: may be lost, has no seq. `payload` is the native payload; other dialects take from it what they
+    show."""
 
     type: str
     payload: dict[str, Any]

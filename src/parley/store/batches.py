@@ -1,4 +1,5 @@
-"""Batches into the store: one transaction, one fsync, for all the commands that came while the one before was written."""
+"""Batches into the store: one transaction, one fsync, for all the commands that came while the one before was
+written."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,7 +53,7 @@ class SqlBatches:
         except OperationalError as error:
             log.warning("batch_refused", error=str(error.orig), appends=len(appends))
             return unavailable(error)
-        except Exception as error:  # noqa: BLE001 - the writer's thread must live, and every sender must hear
+        except Exception as error:
             log.exception("batch_failed", appends=len(appends))
             return StoreUnavailable(str(error))
 
@@ -127,17 +128,8 @@ def _move_marks(cursor: Cursor, hot: HotSql, marks: Sequence[Mark]) -> list[Mark
         moved = (new_read, new_delivered) != (read, delivered)
         if moved:
             rows.append((mark.user_id, mark.conversation_id, new_read, new_ordinal, new_delivered))
-        results.append(
-            Marked(
-                mark.user_id,
-                mark.conversation_id,
-                new_read,
-                new_delivered,
-                head_ordinal - new_ordinal,
-                moved,
-                member_count,
-            )  # fmt: skip
-        )
+        unread = head_ordinal - new_ordinal
+        results.append(Marked(mark.user_id, mark.conversation_id, new_read, new_delivered, unread, moved, member_count))
     if rows:
         hot.move_marks(cursor, rows)
     return results

@@ -1,8 +1,8 @@
 """The seam of the store, cut by the questions that services ask.
 
-All methods are coroutines that run their SQL on a thread; none is on the path of a message but `write_batch`, which the log's
-writer thread calls itself. Reads see what was committed before they were called. A failed write raises `StoreUnavailable` and
-has changed nothing.
+All methods are coroutines that run their SQL on a thread; none is on the path of a message but `write_batch`, which
+the log's writer thread calls itself. Reads see what was committed before they were called. A failed write raises
+`StoreUnavailable` and has changed nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,8 @@ class StoreUnavailable(Exception):
 
 
 class StoreBroken(StoreUnavailable):
-    """An fsync failed: what is on the disk is not known any more. The process must stop and recover by starting again."""
+    """An fsync failed: what is on the disk is not known any more. The process must stop and recover by starting
+    again."""
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +80,8 @@ class Marked(msgspec.Struct, frozen=True):
 
 
 class BatchResult(msgspec.Struct, frozen=True):
-    """One outcome per append and one per mark, in the order given. A mark in a conversation one may not read is Refused."""
+    """One outcome per append and one per mark, in the order given. A mark in a conversation one may not read is
+    Refused."""
 
     outcomes: list[Outcome]
     marks: list[Marked | Refused]
@@ -93,9 +95,9 @@ class BatchStore(Protocol):
     ) -> None:
         """Write all of it in one transaction on the writer's thread; `done` is called there, when it is durable.
 
-        Batches are written in the order they were submitted. Appends are decided in the order given, each against the state
-        the ones before it left: a repeat first, then membership, role and target. One that fails on its own data is refused
-        alone. StoreUnavailable: nothing was written, nothing may be acknowledged.
+        Batches are written in the order they were submitted. Appends are decided in the order given, each against the
+        state the ones before it left: a repeat first, then membership, role and target. One that fails on its own
+        data is refused alone. StoreUnavailable: nothing was written, nothing may be acknowledged.
         """
 
 
@@ -103,7 +105,8 @@ class Database(Protocol):
     """Transactions for everything that is not the log."""
 
     async def read(self, question: Callable[[Connection], T]) -> T:
-        """Run `question` in a read transaction on a reader's thread. It must not write and must be done within a second."""
+        """Run `question` in a read transaction on a reader's thread. It must not write and must be done within a
+        second."""
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change` in a write transaction of its own, committed and durable when this returns.

@@ -64,7 +64,7 @@ class Ledger:
 
     # What is known
 
-    def preload(self, conversations: set[int], pairs: set[tuple[int, int]]) -> None:
+    def preload(self, conversations: set[ConversationId], pairs: set[tuple[ConversationId, UserId]]) -> None:
         """Load what every command of the batch will ask for, in two questions instead of two per command."""
         self._load_conversations(conversations)
         if pairs:
@@ -72,7 +72,7 @@ class Ledger:
             for conversation, user, role, joined in self._hot.roles(self._cursor, pairs):
                 self._members[conversation, user] = (Role(role), joined)
 
-    def _load_conversations(self, ids: set[int]) -> None:
+    def _load_conversations(self, ids: set[ConversationId]) -> None:
         for row in self._hot.conversations(self._cursor, ids) if ids else ():
             self._conversations[row[0]] = Conversation(
                 row[0],
@@ -170,8 +170,8 @@ class Ledger:
         self._changed.add(conversation.id)
         self._entries.append(
             (
-                entry_id or self._ids.next(), conversation.id, seq, conversation.last_ordinal, int(kind), actor, client_id, self.at,
-                None if created else message, user, 0, None, False, body.decode(),
+                entry_id or self._ids.next(), conversation.id, seq, conversation.last_ordinal, int(kind), actor, client_id,
+                self.at, None if created else message, user, 0, None, False, body.decode(),
             )
         )  # fmt: skip
         about = MessageId(entry_id) if created and entry_id else message
@@ -184,7 +184,8 @@ class Ledger:
     def keep_answer(
         self, conversation: Conversation, actor: UserId, client_id: str, seq: int, message: MessageId | None
     ) -> Appended:
-        """Answer a command that changes nothing, and keep the answer: a retry after the state has changed must get it again."""
+        """Answer a command that changes nothing, and keep the answer: a retry after the state has changed must get it
+        again."""
         body = b'{"seq":%d}' % seq
         self._entries.append(
             (
@@ -258,7 +259,8 @@ class Ledger:
         )
 
     def empty(self, message: Message) -> None:
-        """Take away what a message said, in its first writing and every edit, and all that hung on it. Its entries stay."""
+        """Take away what a message said, in its first writing and every edit, and all that hung on it. Its entries
+        stay."""
         self.flush_entries()
         e = t.entries.c
         message.deleted = True
@@ -285,9 +287,10 @@ class Ledger:
         """The entry that deleted it."""
         self.flush_entries()
         e = t.entries.c
-        return self.connection.execute(
+        seq: int = self.connection.execute(
             select(func.min(e.seq)).where(e.message_id == message.id, e.kind == EntryKind.MESSAGE_DELETED)
         ).scalar_one()
+        return seq
 
     def reactions_of(self, message: Message, user: UserId) -> dict[str, int]:
         """The user's reactions: emoji -> seq of its entry."""
@@ -335,7 +338,7 @@ class Ledger:
         """Write all that is still only here. After it the transaction can commit."""
         self.flush_entries()
         if self._changed:
-            loaded = (self._conversations[id] for id in sorted(self._changed))
+            loaded = (self._conversations[key] for key in sorted(self._changed))
             self._hot.bump(self._cursor, [(c.id, c.last_seq, c.last_ordinal, c.last_message_id) for c in loaded if c])
         if self._marks:
             self._hot.move_marks(self._cursor, list(self._marks.values()))

@@ -1,7 +1,7 @@
 """Who may change what: each durable command decided against the ledger, in log order, inside the batch's transaction.
 
-Every rule is one function (ledger, append, command) -> Outcome. It refuses by raising `No`; `decide` then still looks whether
-the command was answered before, because a repeat is answered first, whatever has changed since.
+Every rule is one function (ledger, append, command) -> Outcome. It refuses by raising `No`; `decide` then still looks
+whether the command was answered before, because a repeat is answered first, whatever has changed since.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,8 @@ class No(Exception):
 
 
 def decide(ledger: Ledger, append: Append, *, optimistic: bool) -> Outcome:
-    """`optimistic`: do not look for an earlier answer to a message first; the store's UNIQUE will tell, and the batch is then run again."""
+    """`optimistic`: do not look for an earlier answer to a message first; the store's UNIQUE will tell, and the batch
+    is then run again."""
     command = append.command
     sends = type(command) is SendMessage
     earlier = ledger.answer(append.actor, command.client_id, stored=not (sends and optimistic))

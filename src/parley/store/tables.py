@@ -1,7 +1,7 @@
 """The schema, the same on SQLite, PostgreSQL and MariaDB. Migrations make it; a test holds the two together.
 
-Times are integer milliseconds since 1970 UTC (MariaDB's own types round). Keys compare as bytes everywhere: MariaDB's default
-collation would make all emoji equal, and a new message would be answered as a duplicate.
+Times are integer milliseconds since 1970 UTC (MariaDB's own types round). Keys compare as bytes everywhere: MariaDB's
+default collation would make all emoji equal, and a new message would be answered as a duplicate.
 """
 
 from sqlalchemy import (
@@ -145,9 +145,11 @@ marks = Table(
 entries = Table(
     "entries",
     metadata,
-    Column("id", BigId, primary_key=True, autoincrement=False, comment="a snowflake; the message id of message.created"),
+    Column(
+        "id", BigId, primary_key=True, autoincrement=False, comment="a snowflake: of message.created, its message's"
+    ),
     Column("conversation_id", BigInteger, nullable=False),
-    Column("seq", BigInteger, nullable=True, comment="null: the kept answer to a command that changed nothing, not in the log"),
+    Column("seq", BigInteger, nullable=True, comment="null: kept answer of a command that changed nothing"),
     Column("ordinal", BigInteger, nullable=False),
     Column("kind", SmallInteger, nullable=False),
     Column("actor_id", BigInteger, nullable=False),
@@ -156,7 +158,7 @@ entries = Table(
     Column("message_id", BigInteger, nullable=True, comment="the message it changes; null for message.created"),
     Column("user_id", BigInteger, nullable=True, comment="the member it is about"),
     Column("edit", Integer, nullable=False, default=0, comment="of message.created: how often it was edited"),
-    Column("edited_seq", BigInteger, nullable=True, comment="of message.created: the entry that holds the present text"),
+    Column("edited_seq", BigInteger, nullable=True, comment="of message.created: the entry with its present text"),
     Column("deleted", Boolean, nullable=False, default=False),
     Column("body", LongText, nullable=False, comment="JSON, as the native protocol shows it"),
     UniqueConstraint("conversation_id", "seq"),

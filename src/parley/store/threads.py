@@ -1,7 +1,7 @@
 """The threads that talk SQL: one writer, a few readers.
 
-One writer connection, and only it checkpoints, because SQLite before 3.51.3 has a race in WAL resets between connections that
-checkpoint (integrity). On the other engines the same shape keeps group commit simple.
+One writer connection, and only it checkpoints, because SQLite before 3.51.3 has a race in WAL resets between
+connections that checkpoint (integrity). On the other engines the same shape keeps group commit simple.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class SqlDatabase:
                     result = change(connection)
             except OperationalError as error:
                 loop.call_soon_threadsafe(settle, None, StoreUnavailable(str(error.orig)))
-            except Exception as error:  # noqa: BLE001 - it belongs to the caller, who is given it
+            except Exception as error:
                 loop.call_soon_threadsafe(settle, None, error)
             else:
                 loop.call_soon_threadsafe(settle, result, None)
@@ -110,7 +110,8 @@ class SqlDatabase:
         return await done
 
     def stop(self) -> None:
-        """Blocks until every write is done; readers close before the writer, so that the last one to close checkpoints."""
+        """Blocks until every write is done; readers close before the writer, so that the last one to close
+        checkpoints."""
         self._pool.shutdown(wait=True)
         self._readers.dispose()
         self.writer.stop()
