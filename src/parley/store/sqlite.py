@@ -38,7 +38,7 @@ def writer_engine(file: Path) -> Engine:
     """The one connection that writes and checkpoints."""
     return _engine(
         file,
-        ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000", "cache_size=-65536"),
+        ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000", "cache_size=-65536"),
         "BEGIN IMMEDIATE",
     )
 

@@ -157,7 +157,7 @@ def upgrade() -> None:
         sa.Column("body", LongText, nullable=False, comment="JSON, as the native protocol shows it"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_entries")),
         sa.UniqueConstraint("conversation_id", "seq", name=op.f("uq_entries_conversation_id_seq")),
-        sa.UniqueConstraint("actor_id", "client_id", name=op.f("uq_entries_actor_id_client_id")),
+        sa.UniqueConstraint("client_id", "actor_id", name=op.f("uq_entries_client_id_actor_id")),
     )
     op.create_index(
         op.f("ix_entries_message_id"),
