@@ -9,7 +9,7 @@ from parley.client_ids import new_client_id
 from parley.http import members, rooms
 from parley.http.answers import AckAnswer, ConversationAnswer, ConversationList, ack_shape, listed, reply
 from parley.http.deps import Body, CurrentActor
-from parley.http.fields import AskedClientId, ClientId, ClientIdBody, Id, InConversation, Text
+from parley.http.fields import AskedClientId, ClientId, ClientIdBody, Id, InConversation
 from parley.http.services import TheConversations, TheDispatch
 from parley.protocol.commands import (
     ChangeConversation,
@@ -33,7 +33,7 @@ class NewConversation(Body):
     client_id: ClientId
     kind: Literal["room", "group", "direct"]
     name: RoomName | None = None
-    title: Text | None = None
+    title: str | None = None
     member_ids: list[Id] = Field(default=[], max_length=MOST_MEMBERS_AT_ONCE)
     user_id: Id | None = None
     join_policy: Literal["open", "invite"] | None = Field(
@@ -44,7 +44,7 @@ class NewConversation(Body):
 class Changes(Body):
     """What is left out stays as it is."""
 
-    title: Text | None = None
+    title: str | None = None
     name: RoomName | None = None
     join_policy: Literal["open", "invite"] | None = None
     client_id: ClientId | None = None

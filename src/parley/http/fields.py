@@ -1,4 +1,4 @@
-"""Pieces of requests that several routes take (ids, texts, client ids, seqs); each says itself what is wrong with it."""
+"""Pieces of requests that several routes take: ids, client ids, seqs, emoji. Each says what is wrong with it."""
 
 import unicodedata
 from typing import Annotated
@@ -23,15 +23,7 @@ def _id(text: str) -> str:
     return text
 
 
-def _clean(text: str) -> str:
-    # PostgreSQL holds no U+0000, and a lone surrogate is not UTF-8.
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("a text has neither U+0000 nor lone surrogates")
-    return text
-
-
 Id = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$"), AfterValidator(_id)]
-Text = Annotated[str, AfterValidator(_clean)]
 ClientId = Annotated[str, StringConstraints(pattern=CLIENT_ID_PATTERN)]
 Seq = Annotated[int, Field(ge=0, le=LARGEST_SEQ)]
 SeqQuery = Annotated[int | None, Query(ge=0, le=LARGEST_SEQ)]
@@ -70,8 +62,7 @@ def user_of(user_id: str) -> UserId:
 def emoji_of(emoji: str) -> str:
     """An emoji from the path, percent-encoded there."""
     refused = any(unicodedata.category(letter) in {"Cc", "Zs", "Zl", "Zp", "Cs"} for letter in emoji)
-    # U+FFFD is what undecodable bytes of a path become.
-    if refused or "\ufffd" in emoji or not 1 <= len(emoji.encode(errors="replace")) <= EMOJI_BYTES:
+    if refused or not 1 <= len(emoji.encode(errors="replace")) <= EMOJI_BYTES:
         raise ChatError(Code.BAD_PAYLOAD, f"emoji: 1 to {EMOJI_BYTES} bytes, no spaces or control characters")
     return emoji
 

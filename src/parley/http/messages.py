@@ -19,7 +19,7 @@ from parley.http.answers import (
     reply,
 )
 from parley.http.deps import Body, CurrentActor
-from parley.http.fields import AskedClientId, ClientId, Id, InConversation, OfMessage, Seq, SeqQuery, Text
+from parley.http.fields import AskedClientId, ClientId, Id, InConversation, OfMessage, Seq, SeqQuery
 from parley.http.log import raw
 from parley.http.services import TheDispatch, TheHistory
 from parley.protocol.commands import DeleteMessage, EditMessage, MarkRead, SendMessage
@@ -34,7 +34,7 @@ class NewMessage(Body):
 
     client_id: ClientId
     kind: Literal["text", "image", "file", "voice", "location", "sticker"] = "text"
-    text: Text | None = None
+    text: str | None = None
     reply_to: Id | None = None
     thread_of: Id | None = None
     attachments: list[Id] = Field(default=[], max_length=100, description="File ids")
@@ -42,7 +42,7 @@ class NewMessage(Body):
 
 
 class NewText(Body):
-    text: Text
+    text: str
     client_id: ClientId | None = None
 
 

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query, Response
 
 from parley.http.answers import RoomList, listed
 from parley.http.deps import CurrentActor
-from parley.http.fields import Text
 from parley.http.services import TheConversations
 
 router = APIRouter()
@@ -16,7 +15,7 @@ router = APIRouter()
 async def list_rooms(
     actor: CurrentActor,
     conversations: TheConversations,
-    q: Annotated[Text, Query(max_length=100, description="How the name or the title begins")] = "",
+    q: Annotated[str, Query(max_length=100, description="How the name or the title begins")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[
         str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="`next` of the page before")
