@@ -141,9 +141,9 @@ export class ParleyClient {
 
   /** Start, and come back after every loss until `disconnect()` or a close code that says stop. While reconnecting: try now. */
   connect(): void {
+    this.#socket.connect()
     this.#deaf()
     this.#deaf = listenToTheBrowser({ wake: () => this.#socket.wake(), doubt: () => this.#socket.probe() })
-    this.#socket.connect()
   }
 
   /** Stop. Commands that wait are rejected with `disconnected`; unsent messages stay in the outbox for the next `connect()`. */

@@ -18,12 +18,19 @@ export class Door {
     this.#options = options
   }
 
+  /** Throws where there is none: trying again would not bring one. */
+  webSocket(): WebSocketConstructor {
+    const found = this.#options.webSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined)
+    if (!found) throw new TypeError('There is no global WebSocket here (Node has one from 22 on): pass the `webSocket` option')
+    return found
+  }
+
   /** A socket that is opening. Rejects with a ParleyError when there is no ticket to be had. */
   async open(): Promise<WebSocketLike> {
     const { http, api, ticket } = this.#options
     // A ticket and not the access token: what lies in a URL ends up in a proxy's log, and this is worth nothing there.
     const query = ticket ? { ticket: (await api.ticket()).ticket } : {}
-    const WebSocket = this.#options.webSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor)
+    const WebSocket = this.webSocket()
     return new WebSocket(http.url('/ws', query).replace(/^http/, 'ws'))
   }
 

@@ -121,44 +121,41 @@ function changeMessages(messages: readonly Message[], entry: Entry, conversation
 }
 
 function created(entry: MessageCreated, conversation_id: string): Message {
-  const { message } = entry
-  const emptied = message.deleted === true
-  return {
-    id: message.id,
+  const { deleted = false, ...written } = entry.message
+  const message: Message = {
+    ...written,
     conversation_id,
     seq: entry.seq,
     ordinal: entry.ordinal,
     by: entry.by,
     at: entry.at,
     client_id: entry.client_id,
-    kind: message.kind,
-    text: emptied ? null : message.text,
-    reply_to: message.reply_to,
-    thread_of: message.thread_of,
-    mentions: message.mentions,
-    attachments: emptied ? [] : message.attachments,
     edit: 0,
     edited_at: null,
-    deleted: emptied,
+    deleted: false,
     pinned: false,
     reactions: [],
-    ...(message.status === undefined ? {} : { status: message.status }),
   }
+  return deleted ? tombstone(message) : message
 }
 
-/** One message after one entry; the same object when the entry is about something else. */
+/** One message after one entry; the same object when nothing changes. */
 function changeMessage(message: Message, entry: Entry): Message {
   if ((entry as { message_id?: MessageId }).message_id !== message.id) return message
+  // Of a tombstone only the count of edits goes on, for their entries stay. What hung on the message is gone for good.
+  if (message.deleted) return entry.kind === 'message.edited' ? { ...message, edit: entry.edit } : message
   switch (entry.kind) {
     case 'message.edited':
-      // An edit without a text was emptied by a delete: of the message there is nothing left to show, only the count.
-      return { ...(entry.text === null ? tombstone(message) : message), edit: entry.edit, edited_at: entry.at, text: message.deleted ? null : entry.text }
+      // Without a text, it was emptied by a delete that comes later in the log: there is nothing to show any more.
+      if (entry.text === null) return { ...tombstone(message), edit: entry.edit }
+      return { ...message, text: entry.text, edit: entry.edit, edited_at: entry.at }
     case 'message.completed':
-      return { ...message, text: message.deleted ? null : entry.text, status: entry.status }
+      if (entry.text === null) return tombstone(message)
+      return { ...message, text: entry.text, ...(entry.status === undefined ? {} : { status: entry.status }) }
     case 'message.deleted':
       return tombstone(message)
     case 'reaction.added':
-      return message.deleted ? message : { ...message, reactions: addReaction(message.reactions, entry.emoji, entry.by) }
+      return { ...message, reactions: addReaction(message.reactions, entry.emoji, entry.by) }
     case 'reaction.removed':
       return { ...message, reactions: removeReaction(message.reactions, entry.emoji, entry.by) }
     case 'pin.added':
@@ -170,8 +167,20 @@ function changeMessage(message: Message, entry: Entry): Message {
   }
 }
 
-function tombstone(message: Message): Message {
-  return { ...message, text: null, attachments: [], reactions: [], deleted: true }
+/** Its place stays, and how often it was edited; all it said, and all that hung on it, is gone. */
+function tombstone({ status: _, ...message }: Message): Message {
+  return {
+    ...message,
+    text: null,
+    reply_to: null,
+    thread_of: null,
+    mentions: [],
+    attachments: [],
+    edited_at: null,
+    deleted: true,
+    pinned: false,
+    reactions: [],
+  }
 }
 
 function addReaction(reactions: Reaction[], emoji: string, by: UserId): Reaction[] {

@@ -58,6 +58,7 @@ export class Socket {
 
   connect(): void {
     if (this.#change.state === Disconnected) {
+      this.#options.door.webSocket()
       this.#options.backoff.reset()
       if (this.#happen('connect')) void this.#open()
     } else this.reconnectNow()

@@ -127,13 +127,20 @@ export interface CreatedMessage {
 }
 
 export interface MessageCreated extends EntryBase { kind: 'message.created'; message: CreatedMessage }
-export interface MessageEdited extends EntryBase { kind: 'message.edited'; message_id: MessageId; text: string | null; edit: number }
+export interface MessageEdited extends EntryBase {
+  kind: 'message.edited'
+  message_id: MessageId
+  /** Null once emptied by a delete. */
+  text: string | null
+  edit: number
+}
 export interface MessageDeleted extends EntryBase { kind: 'message.deleted'; message_id: MessageId }
 export interface MessageCompleted extends EntryBase {
   kind: 'message.completed'
   message_id: MessageId
+  /** Null once emptied by a delete; the status is then gone, too. */
   text: string | null
-  status: 'done' | 'cancelled' | 'interrupted'
+  status?: 'done' | 'cancelled' | 'interrupted'
 }
 export interface ReactionChanged extends EntryBase { kind: 'reaction.added' | 'reaction.removed'; message_id: MessageId; emoji: string }
 export interface PinChanged extends EntryBase { kind: 'pin.added' | 'pin.removed'; message_id: MessageId }
