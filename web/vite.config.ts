@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { fileURLToPath, URL } from 'node:url'
 import vue from '@vitejs/plugin-vue'
+import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
@@ -7,10 +9,22 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 /** The server the page talks to while it is being worked on. */
 const server = process.env.PARLEY_DEV_SERVER ?? 'http://127.0.0.1:8000'
 
+/** Puts the API's reader beside the page, so that the server's `/docs` loads nothing from elsewhere. */
+function swagger(): Plugin {
+  return {
+    name: 'parley:swagger',
+    apply: 'build',
+    generateBundle() {
+      for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js', 'LICENSE']) {
+        const source = readFileSync(path(`./node_modules/swagger-ui-dist/${name}`))
+        this.emitFile({ type: 'asset', fileName: `swagger/${name}`, source })
+      }
+    },
+  }
+}
+
 export default defineConfig({
-  // Relative, so that the built page works below any path.
-  base: './',
-  plugins: [vue()],
+  plugins: [vue(), swagger()],
   resolve: {
     alias: {
       '@parley/sdk': path('../sdk/typescript/src/index.ts'),

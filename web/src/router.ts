@@ -1,12 +1,9 @@
-import { createRouter, createWebHashHistory, type RouteLocationRaw } from 'vue-router'
+import { createRouter, createWebHistory, type RouteLocationRaw } from 'vue-router'
 import AppShell from './shell/AppShell.vue'
 
-/**
- * Addresses live behind the `#`: the page then works below any path and on any static server, and an invite code in a link
- * never reaches a server's log. The side pane is part of the address, so that the phone's back button closes it.
- */
+/** The side pane is part of the address, so that the phone's back button closes it. The server answers every address with the page. */
 export const router = createRouter({
-  history: createWebHashHistory(),
+  history: createWebHistory(),
   routes: [
     {
       path: '/',

@@ -193,7 +193,6 @@ const en = {
     waiting: 'Waits for the connection',
     discard: 'Discard',
     pins: 'Pinned messages',
-    code: 'Code',
   },
 
   composer: {
@@ -263,8 +262,7 @@ const en = {
     uses: 'How many people',
     days: 'Valid for days',
     once: 'The code is shown this once. Copy it now.',
-    link: 'Link',
-    code: 'Code',
+    copyCode: 'Copy code',
     copyLink: 'Copy link',
     used: '{used} of {uses} used',
     expires: 'Valid until {time}',
@@ -299,7 +297,7 @@ const en = {
     newline: 'New line',
     editLast: 'Edit your last message (in an empty field)',
     inMessages: 'From message to message',
-    inMessage: 'On a message: reply, react, edit, delete, copy',
+    inMessage: 'On a message: reply, edit, copy, delete',
     members: 'Show or hide people',
     groupGeneral: 'Everywhere',
     groupWriting: 'Writing',

@@ -195,7 +195,6 @@ const zh: Messages = {
     waiting: '等待连接',
     discard: '丢弃',
     pins: '置顶消息',
-    code: '代码',
   },
 
   composer: {
@@ -265,8 +264,7 @@ const zh: Messages = {
     uses: '可邀请人数',
     days: '有效天数',
     once: '邀请码只显示这一次，请现在复制。',
-    link: '链接',
-    code: '邀请码',
+    copyCode: '复制邀请码',
     copyLink: '复制链接',
     used: '已用 {used} / {uses}',
     expires: '有效期至 {time}',
@@ -301,7 +299,7 @@ const zh: Messages = {
     newline: '换行',
     editLast: '编辑自己的上一条消息（输入框为空时）',
     inMessages: '在消息之间移动',
-    inMessage: '在消息上：回复、回应、编辑、删除、复制',
+    inMessage: '在消息上：回复、编辑、复制、删除',
     members: '显示或隐藏成员',
     groupGeneral: '通用',
     groupWriting: '写消息',

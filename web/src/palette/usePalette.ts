@@ -52,7 +52,7 @@ export function usePalette(query: Ref<string>, found: Ref<readonly User[]>) {
       .map(({ one, name }) => ({
         key: `c${one.id}`,
         label: name,
-        ...(one.name && one.name !== name ? { detail: one.name } : {}),
+        ...(one.name && one.name.toLowerCase() !== name.toLowerCase() ? { detail: one.name } : {}),
         ...(iconOf(one) ? { icon: iconOf(one)! } : {}),
         face: one.peer?.id ?? `c${one.id}`,
         act: () => void router.push(toConversation(one.id)),

@@ -1,11 +1,12 @@
 import type { UserId } from '@parley/sdk'
-import { useDebounceFn } from '@vueuse/core'
+import { useDebounceFn, useTimeoutFn } from '@vueuse/core'
 import { defineStore } from 'pinia'
 import { onScopeDispose, shallowReactive, toValue, watch, type MaybeRefOrGetter } from 'vue'
 import { useClient, useClientEvent } from '../client'
 
 /** The server watches at most this many people for one connection. */
 const MOST = 500
+const FORGET_MS = 5000
 
 /** Who is online, of those somebody on the page wants to know about. */
 export const usePresenceStore = defineStore('presence', () => {
@@ -39,6 +40,12 @@ export const usePresenceStore = defineStore('presence', () => {
   const isOnline = (id: UserId | null | undefined) => (id ? (seen.get(id)?.online ?? false) : false)
   const lastSeen = (id: UserId | null | undefined) => (id ? (seen.get(id)?.lastSeen ?? null) : null)
 
+  // Cut off, one knows nothing of the others any more. A short cut is not worth a flicker.
+  const forget = useTimeoutFn(() => seen.clear(), FORGET_MS, { immediate: false })
+  useClientEvent('state', ({ state }) => {
+    if (state === 'connected') forget.stop()
+    else if (!forget.isPending.value) forget.start()
+  })
   useClientEvent('welcome', () => void send())
   useClientEvent('presence', ({ users }) => {
     for (const user of users) {

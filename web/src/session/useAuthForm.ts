@@ -8,7 +8,8 @@ export function useAuthForm() {
   const session = useSessionStore()
   const route = useRoute()
 
-  const invited = typeof route.query.invite === 'string' ? route.query.invite : ''
+  /** `/#invite=…`, from the link an administrator made. */
+  const invited = new URLSearchParams(route.hash.slice(1)).get('invite') ?? ''
   const fields = reactive({ username: '', password: '', displayName: '', setupCode: '', invite: invited })
 
   const isFirst = computed(() => session.config?.first_account ?? false)
