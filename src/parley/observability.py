@@ -37,6 +37,8 @@ def without_secrets(line: str) -> str:
 def _hide_parameters(_logger: Any, _method: str, event: Fields) -> Fields:
     """The message of a failed statement would show its values: password hashes, the text of messages."""
     info = event.get("exc_info")
+    if info is True:
+        info = sys.exc_info()
     error: BaseException | None = (
         info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
     )

@@ -128,14 +128,14 @@ def upgrade() -> None:
     op.create_table(
         "entries",
         sa.Column(
-            "id", BigId, autoincrement=False, nullable=False, comment="a snowflake; the message id of message.created"
+            "id", BigId, autoincrement=False, nullable=False, comment="a snowflake: of message.created, its message's"
         ),
         sa.Column("conversation_id", sa.BigInteger(), nullable=False),
         sa.Column(
             "seq",
             sa.BigInteger(),
             nullable=True,
-            comment="null: the kept answer to a command that changed nothing, not in the log",
+            comment="null: kept answer of a command that changed nothing",
         ),
         sa.Column("ordinal", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.SmallInteger(), nullable=False),
@@ -151,7 +151,7 @@ def upgrade() -> None:
             "edited_seq",
             sa.BigInteger(),
             nullable=True,
-            comment="of message.created: the entry that holds the present text",
+            comment="of message.created: the entry with its present text",
         ),
         sa.Column("deleted", sa.Boolean(), nullable=False),
         sa.Column("body", LongText, nullable=False, comment="JSON, as the native protocol shows it"),

@@ -1,0 +1,153 @@
+"""The migrations make what store/tables.py says, once, with a copy before; a database that is not ours is refused."""
+
+from __future__ import annotations
+
+import io
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Dialect, Engine, select, text
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from parley.store import migrate
+from parley.store.migrate import SchemaMismatch, check, ddl, head, upgrade
+from parley.store.sqlite import writer_engine
+from parley.store.tables import conversations, meta, metadata
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "100% parley.db"
+
+
+@pytest.fixture
+def engine(file: Path) -> Iterator[Engine]:
+    engine = writer_engine(file)
+    yield engine
+    engine.dispose()
+
+
+def schema(engine: Engine) -> dict[str, str]:
+    with engine.connect() as connection, connection.begin():
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        return {row.name: row.sql for row in rows if row.name != "alembic_version"}
+
+
+def at_revision(engine: Engine, revision: str) -> None:
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+
+
+def test_the_migrated_schema_is_the_tables(engine: Engine, tmp_path: Path) -> None:
+    """To the letter on SQLite, so that WITHOUT ROWID and partial indexes count too."""
+    upgrade(engine, now_ms=1)
+    with engine.connect() as connection, connection.begin():
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+    other = writer_engine(tmp_path / "other.db")
+    with other.connect() as connection, connection.begin():
+        metadata.create_all(connection)
+    assert schema(engine) == schema(other)
+    other.dispose()
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mysql"])
+def test_the_migrations_write_the_same_for_other_engines(name: str) -> None:
+    """Their SQL is what SQLAlchemy makes of the tables for that engine."""
+    dialect: Dialect = {"postgresql": postgresql, "mysql": mysql}[name].dialect()
+    output = io.StringIO()
+    ddl(name, output)
+
+    def one_line(statement: object) -> str:
+        return re.sub(r"\s+", " ", str(statement)).strip()
+
+    written = one_line(output.getvalue())
+    tables = metadata.sorted_tables
+    wanted = [one_line(CreateTable(table).compile(dialect=dialect)) for table in tables]
+    wanted += [one_line(CreateIndex(index).compile(dialect=dialect)) for table in tables for index in table.indexes]
+    assert [statement for statement in wanted if statement not in written] == []
+
+
+def test_a_new_database_has_its_epoch_and_its_lobby(engine: Engine) -> None:
+    """Once: a second start changes neither."""
+    first = [upgrade(engine, now_ms=now) for now in (1, 2)]
+    assert first == [None, None]
+    check(engine)
+    with engine.connect() as connection, connection.begin():
+        epoch = connection.scalars(select(meta.c.value).where(meta.c.key == "epoch")).one()
+        lobby = connection.execute(select(conversations)).one()
+    assert re.fullmatch(r"[0-9a-f]{32}", epoch)
+    assert (lobby.kind, lobby.name, lobby.lobby, lobby.join_policy, lobby.title) == (
+        "room",
+        "lobby",
+        True,
+        "open",
+        None,
+    )
+    assert (lobby.last_seq, lobby.member_count, lobby.created_at) == (0, 0, 1)
+
+
+def test_a_copy_is_made_before_an_upgrade(
+    engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And only then; it holds what the database held."""
+    upgrade(engine, now_ms=1)
+    scripts = next_version(tmp_path / "scripts", "op.create_table('t', sa.Column('id', sa.Integer()))")
+    monkeypatch.setattr(migrate, "MIGRATIONS", scripts)
+    with pytest.raises(SchemaMismatch, match="older schema 0001"):
+        check(engine)
+
+    copy = upgrade(engine, now_ms=2)
+    assert copy == file.with_name(file.name + ".before-0002")
+    assert "t" in schema(engine)
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT name FROM conversations").fetchall() == [("lobby",)]
+    connection.close()
+    assert upgrade(engine, now_ms=3) is None
+
+
+def test_a_migration_that_fails_leaves_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The schema and its number are changed together or not at all."""
+    upgrade(engine, now_ms=1)
+    before = schema(engine)
+    wrong = "op.create_table('t', sa.Column('id', sa.Integer())); op.execute('SELECT nonsense')"
+    monkeypatch.setattr(migrate, "MIGRATIONS", next_version(tmp_path / "scripts", wrong))
+    with pytest.raises(Exception, match="nonsense"):
+        upgrade(engine, now_ms=2)
+    assert schema(engine) == before
+    monkeypatch.undo()
+    check(engine)
+
+
+@pytest.mark.parametrize("act", ["check", "upgrade"])
+def test_a_newer_schema_is_refused(engine: Engine, act: str) -> None:
+    """By name, with what to do, and untouched."""
+    upgrade(engine, now_ms=1)
+    at_revision(engine, "9999")
+    with pytest.raises(SchemaMismatch, match=rf"9999.*newer version.*{head()}"):
+        check(engine) if act == "check" else upgrade(engine, now_ms=2)
+    assert "conversations" in schema(engine)
+
+
+def test_no_schema_is_refused_by_check(engine: Engine) -> None:
+    with pytest.raises(SchemaMismatch, match="no tables yet"):
+        check(engine)
+
+
+def next_version(folder: Path, upgrade: str) -> Path:
+    """The migrations with one more."""
+    (folder / "versions").mkdir(parents=True)
+    for name in ("env.py", "versions/0001_begin.py"):
+        (folder / name).write_text((migrate.MIGRATIONS / name).read_text())
+    (folder / "versions" / "0002_next.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n\nrevision = '0002'\ndown_revision = '0001'\n"
+        f"branch_labels = None\ndepends_on = None\n\n\ndef upgrade() -> None:\n    {upgrade}\n"
+    )
+    return folder
