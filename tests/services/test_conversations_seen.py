@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from tests.services.world import EPOCH, World
 
 from parley.protocol.commands import Actor, AddMember, CloseConversation, JoinConversation, LeaveConversation
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId, JoinPolicy, UserId
-from parley.store.tables import members
+from parley.store.tables import members, users
 
 
 @pytest.fixture
@@ -115,6 +115,20 @@ async def test_the_lobby_is_everybodys_but_the_guests(world: World, ann: Actor) 
     ]
     assert await refusal(world.conversations.view(guest, world.lobby)) is Code.NOT_A_MEMBER
     assert world.lobby not in await world.conversations.heads(guest.user_id, [world.lobby])
+
+
+async def test_the_lobby_counts_a_new_account_at_once_and_a_lost_one_within_a_second(world: World, ann: Actor) -> None:
+    async def size() -> int:
+        return (await world.conversations.view(ann, world.lobby)).member_count
+
+    assert await size() == 1
+    bob = await world.account("bob")
+    assert await size() == 2
+
+    gone = update(users).where(users.c.id == bob.user_id).values(deactivated_at=1)
+    await world.database.write(lambda connection: connection.execute(gone))
+    world.clock.advance(1)
+    assert await size() == 1
 
 
 async def test_the_list_has_what_was_spoken_in_last_first(world: World, ann: Actor, bob: Actor) -> None:

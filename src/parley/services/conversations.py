@@ -20,6 +20,7 @@ from parley.protocol.errors import ChatError, Code
 from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, Role, UserId
 from parley.services.directs import KnownDirects
+from parley.services.lobby_size import LobbySize
 from parley.store.interface import Database
 from parley.store.sql import conversations as sql
 from parley.store.sql import founding
@@ -71,6 +72,7 @@ class Conversations:
         self._announce = announce
         self._limits = limits
         self._directs = KnownDirects()
+        self._lobby_size = LobbySize(clock)
         self._lobby: ConversationId | None = None
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -159,7 +161,7 @@ class Conversations:
             if found is None:
                 raise ChatError(Code.UNKNOWN_CONVERSATION)
             if found.role is not None:
-                return sql.views(connection, actor.user_id, [Seat(conversation_id, found.role)])[0]
+                return sql.views(connection, actor.user_id, [Seat(conversation_id, found.role)], self._lobby_size)[0]
             return SeenConversation(
                 id=conversation_id, kind=found.kind, name=None, title=None, head=1, join_policy=found.join_policy,
                 role=Role.OWNER.value, member_count=1, read_seq=1, delivered_seq=1, unread=0, peer=None,
@@ -227,7 +229,7 @@ class Conversations:
         def question(connection: Connection) -> SeenConversation:
             found = enter(connection, conversation_id, actor.user_id)
             assert found.role is not None
-            return sql.views(connection, actor.user_id, [Seat(conversation_id, found.role)])[0]
+            return sql.views(connection, actor.user_id, [Seat(conversation_id, found.role)], self._lobby_size)[0]
 
         return await self._database.read(question)
 
@@ -245,7 +247,7 @@ class Conversations:
             taken = sql.seats(connection, actor.user_id, lobby, before=after, limit=limit + 1)
             page = taken[:limit]
             following = (page[-1].recency, page[-1].id) if len(taken) > limit else None
-            return sql.views(connection, actor.user_id, page), following
+            return sql.views(connection, actor.user_id, page, self._lobby_size), following
 
         return await self._database.read(question)
 
@@ -255,7 +257,7 @@ class Conversations:
 
         def question(connection: Connection) -> Welcome:
             taken = sql.seats(connection, user_id, lobby)
-            shown = sql.views(connection, user_id, taken[:limit])
+            shown = sql.views(connection, user_id, taken[:limit], self._lobby_size)
             return Welcome(epoch(connection), shown, {seat.id: seat.head for seat in taken})
 
         return await self._database.read(question)

@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 import msgspec
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, Role, ServerRole, UserId
@@ -30,19 +30,23 @@ def lobby_role(role: str, *, guest: bool, active: bool) -> Role | None:
     return Role.ADMIN if role == ServerRole.ADMIN else Role.MEMBER
 
 
+_c = conversations.c
+_STANDING = (
+    select(
+        _c.kind, _c.join_policy, _c.lobby, _c.last_seq, members.c.role,
+        users.c.role.label("server_role"), users.c.guest, users.c.deactivated_at, EPOCH.label("epoch"),
+    )
+    .outerjoin_from(
+        conversations, members, and_(members.c.conversation_id == _c.id, members.c.user_id == bindparam("user"))
+    )
+    .outerjoin(users, and_(_c.lobby.is_(True), users.c.id == bindparam("user")))
+    .where(_c.id == bindparam("conversation"))
+)  # fmt: skip
+
+
 def standing(connection: Connection, conversation_id: ConversationId, user_id: UserId) -> Standing | None:
     """None if there is no such conversation."""
-    c = conversations.c
-    row = connection.execute(
-        select(
-            c.kind, c.join_policy, c.lobby, c.last_seq, members.c.role,
-            users.c.role.label("server_role"), users.c.guest, users.c.deactivated_at,
-            EPOCH.label("epoch"),
-        )
-        .outerjoin_from(conversations, members, and_(members.c.conversation_id == c.id, members.c.user_id == user_id))
-        .outerjoin(users, and_(c.lobby.is_(True), users.c.id == user_id))
-        .where(c.id == conversation_id)
-    ).one_or_none()  # fmt: skip
+    row = connection.execute(_STANDING, {"conversation": conversation_id, "user": user_id}).one_or_none()
     if row is None:
         return None
     role = Role(row.role) if row.role else None

@@ -1,23 +1,90 @@
 """Conversations as one reader sees them: where one has a seat, what stands there, and which rooms are open to all."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Select, String, and_, func, literal, or_, select
+from sqlalchemy import BigInteger, Connection, Select, String, and_, bindparam, func, or_, select
 
 from parley.clock import rfc3339
 from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, MessageId, Role, UserId, pair
 from parley.store.interface import ConversationView
 from parley.store.sql.access import lobby_role
-from parley.store.sql.fetch import Row, epoch, fetch, recency
+from parley.store.sql.fetch import Query, Row, epoch, one_of, recency
 from parley.store.sql.messages import messages_by_id
 from parley.store.tables import conversations, marks, members, users
 
 MOST_IDS = 500
 """Ids in one question."""
 
-_c = conversations.c
+_c, _k = conversations.c, marks.c
+_LAST = 2**62
+_NOWHERE = 0
+"""No conversation has this id."""
+_member_too = and_(members.c.conversation_id == _c.id, members.c.user_id == bindparam("user"))
+_mine = (
+    select(members.c.conversation_id, members.c.role)
+    .where(members.c.user_id == bindparam("user"))
+    .union_all(select(bindparam("lobby", type_=BigInteger), bindparam("lobby_role", type_=String)))
+    .subquery("mine")
+)
+_SEATS = Query(
+    select(_c.id, _mine.c.role, _c.last_seq, recency().label("recency"))
+    .join_from(_mine, conversations, _c.id == _mine.c.conversation_id)
+    .where(
+        or_(
+            recency() < bindparam("moment"),
+            and_(recency() == bindparam("moment"), _c.id < bindparam("id")),
+        )
+    )
+    .order_by(recency().desc(), _c.id.desc())
+    .limit(bindparam("limit"))
+)
+_HEADS = Query(
+    select(_c.id, _c.last_seq, _c.lobby, members.c.user_id)
+    .outerjoin_from(conversations, members, _member_too)
+    .where(_c.id.in_(one_of("ids")))
+)
+_VIEWED = Query(
+    select(
+        _c.id, _c.kind, _c.name, _c.title, _c.lobby, _c.join_policy, _c.low_user, _c.high_user, _c.last_seq,
+        _c.last_ordinal, _c.last_message_id, _c.member_count, _c.created_at, _c.closed_at,
+        _k.read_seq, _k.read_ordinal, _k.delivered_seq,
+    )
+    .outerjoin_from(conversations, marks, and_(_k.conversation_id == _c.id, _k.user_id == bindparam("user")))
+    .where(_c.id.in_(one_of("ids")))
+)  # fmt: skip
+_MARKED = Query(
+    select(_k.user_id, _k.read_seq, _k.read_ordinal, _k.delivered_seq).where(
+        _k.conversation_id == bindparam("conversation"), _k.user_id.in_(one_of("users"))
+    )
+)
+_ROOMS = Query(
+    select(_c.id, _c.name, _c.title, _c.member_count, members.c.user_id.label("joined"))
+    .outerjoin_from(conversations, members, _member_too)
+    .where(
+        _c.kind == ConversationKind.ROOM.value,
+        _c.join_policy == JoinPolicy.OPEN.value,
+        _c.lobby.is_(False),
+        _c.closed_at.is_(None),
+        _c.name > bindparam("after"),
+        or_(
+            func.lower(_c.name).like(bindparam("begins"), escape="/"),
+            func.lower(_c.title).like(bindparam("begins"), escape="/"),
+        ),
+    )
+    .order_by(_c.name)
+    .limit(bindparam("limit"))
+)
+
+
+def user_rows() -> Select[Any]:
+    u = users.c
+    return select(u.id, u.username, u.display_name, u.role, u.guest, u.created_at)
+
+
+_PEOPLE = Query(user_rows().where(users.c.id.in_(one_of("ids"))))
 
 
 class SeenConversation(ConversationView, frozen=True):
@@ -89,22 +156,18 @@ def seats(
     limit: int | None = None,
 ) -> list[Seat]:
     """The user's seats, where something was said last first. `before`: those after the seat of this (recency, id)."""
-    mine: Any = select(members.c.conversation_id, members.c.role).where(members.c.user_id == user_id)
     role = role_in_lobby(connection, user_id) if lobby is not None else None
-    if role is not None:
-        mine = mine.union_all(select(literal(lobby, BigInteger), literal(role.value, String)))
-    mine = mine.subquery("mine")
-    statement = (
-        select(_c.id, mine.c.role, _c.last_seq, recency().label("recency"))
-        .join_from(mine, conversations, _c.id == mine.c.conversation_id)
-        .order_by(recency().desc(), _c.id.desc())
+    moment, id_ = before or (_LAST, _LAST)
+    rows = _SEATS.rows(
+        connection,
+        user=user_id,
+        lobby=lobby if role is not None else _NOWHERE,
+        lobby_role=role or "",
+        moment=moment,
+        id=id_,
+        limit=limit or _LAST,
     )
-    if before is not None:
-        moment, id_ = before
-        statement = statement.where(or_(recency() < moment, and_(recency() == moment, _c.id < id_)))
-    if limit is not None:
-        statement = statement.limit(limit)
-    return [Seat(ConversationId(id_), Role(role), head, at) for id_, role, head, at in fetch(connection, statement)]
+    return [Seat(ConversationId(id_), Role(role), head, at) for id_, role, head, at in rows]
 
 
 def heads(connection: Connection, user_id: UserId, ids: Sequence[ConversationId]) -> dict[ConversationId, int]:
@@ -112,14 +175,8 @@ def heads(connection: Connection, user_id: UserId, ids: Sequence[ConversationId]
     found: dict[ConversationId, int] = {}
     in_lobby = role_in_lobby(connection, user_id) is not None
     for start in range(0, len(ids), MOST_IDS):
-        statement = (
-            select(_c.id, _c.last_seq, _c.lobby, members.c.user_id)
-            .outerjoin_from(
-                conversations, members, and_(members.c.conversation_id == _c.id, members.c.user_id == user_id)
-            )
-            .where(_c.id.in_(ids[start : start + MOST_IDS]))
-        )
-        for id_, head, lobby, member in fetch(connection, statement):
+        part = ids[start : start + MOST_IDS]
+        for id_, head, lobby, member in _HEADS.rows(connection, user=user_id, ids=part):
             if in_lobby if lobby else member is not None:
                 found[ConversationId(id_)] = head
     return found
@@ -128,25 +185,18 @@ def heads(connection: Connection, user_id: UserId, ids: Sequence[ConversationId]
 # Views
 
 
-def views(connection: Connection, user_id: UserId, taken: Sequence[Seat]) -> list[SeenConversation]:
-    """What the user sees from these seats, in their order. Five questions, however many they are."""
-    k = marks.c
-    statement = (
-        select(
-            _c.id, _c.kind, _c.name, _c.title, _c.lobby, _c.join_policy, _c.low_user, _c.high_user, _c.last_seq,
-            _c.last_ordinal, _c.last_message_id, _c.member_count, _c.created_at, _c.closed_at,
-            k.read_seq, k.read_ordinal, k.delivered_seq,
-        )
-        .outerjoin_from(conversations, marks, and_(k.conversation_id == _c.id, k.user_id == user_id))
-        .where(_c.id.in_([seat.id for seat in taken]))
-    )  # fmt: skip
+def views(
+    connection: Connection, user_id: UserId, taken: Sequence[Seat], lobby_size: Callable[[Connection], int]
+) -> list[SeenConversation]:
+    """What the user sees from these seats, in their order. A handful of questions, however many they are."""
     if not taken:
         return []
-    rows = {row[0]: _ConversationRow(*row) for row in fetch(connection, statement)}
+    found_rows = _VIEWED.rows(connection, user=user_id, ids=[seat.id for seat in taken])
+    rows = {row[0]: _ConversationRow(*row) for row in found_rows}
     now = epoch(connection)
     last = messages_by_id(connection, [row.last_message_id for row in rows.values() if row.last_message_id])
     peers = people(connection, [other for row in rows.values() if (other := row.peer_of(user_id)) is not None])
-    accounts = count_accounts(connection) if any(row.lobby for row in rows.values()) else 0
+    accounts = lobby_size(connection) if any(row.lobby for row in rows.values()) else 0
     found = []
     for seat in taken:
         row = rows[seat.id]
@@ -209,12 +259,7 @@ def people(connection: Connection, ids: Sequence[int]) -> Mapping[int | None, di
     """User shapes by id."""
     if not ids:
         return {}
-    return {row[0]: user_shape(row) for row in fetch(connection, user_rows().where(users.c.id.in_(ids)))}
-
-
-def user_rows() -> Select[Any]:
-    u = users.c
-    return select(u.id, u.username, u.display_name, u.role, u.guest, u.created_at)
+    return {row[0]: user_shape(row) for row in _PEOPLE.rows(connection, ids=ids)}
 
 
 def user_shape(row: Row) -> dict[str, object]:
@@ -235,12 +280,8 @@ def views_for(
 ) -> dict[UserId, SeenConversation]:
     """What each of several members sees of one conversation; three questions more than for one of them."""
     nobody = UserId(0)
-    shared = views(connection, nobody, [Seat(conversation_id, Role.MEMBER)])[0]
-    k = marks.c
-    statement = select(k.user_id, k.read_seq, k.read_ordinal, k.delivered_seq).where(
-        k.conversation_id == conversation_id, k.user_id.in_(list(roles))
-    )
-    marked = {row[0]: row[1:] for row in fetch(connection, statement)}
+    shared = views(connection, nobody, [Seat(conversation_id, Role.MEMBER)], count_accounts)[0]
+    marked = {row[0]: row[1:] for row in _MARKED.rows(connection, conversation=conversation_id, users=list(roles))}
     both = connection.execute(select(_c.low_user, _c.high_user).where(_c.id == conversation_id)).one()
     known = people(connection, [user for user in both if user is not None])
     found = {}
@@ -268,26 +309,6 @@ def find_direct(connection: Connection, one: UserId, other: UserId) -> Conversat
 
 def open_rooms(connection: Connection, user_id: UserId, begins: str, after: str | None, limit: int) -> list[Room]:
     """The directory by name: rooms that anybody may join, but for the lobby, in which everybody is."""
-    statement = (
-        select(_c.id, _c.name, _c.title, _c.member_count, members.c.user_id.label("joined"))
-        .outerjoin_from(conversations, members, and_(members.c.conversation_id == _c.id, members.c.user_id == user_id))
-        .where(
-            _c.kind == ConversationKind.ROOM.value,
-            _c.join_policy == JoinPolicy.OPEN.value,
-            _c.lobby.is_(False),
-            _c.closed_at.is_(None),
-            _c.name.is_not(None),
-        )
-        .order_by(_c.name)
-        .limit(limit)
-    )
-    if begins:
-        wanted = begins.lower()
-        named = func.lower(_c.name).startswith(wanted, autoescape=True)
-        statement = statement.where(or_(named, func.lower(_c.title).startswith(wanted, autoescape=True)))
-    if after is not None:
-        statement = statement.where(_c.name > after)
-    return [
-        Room(id_, name, title, count, joined is not None)
-        for id_, name, title, count, joined in fetch(connection, statement)
-    ]
+    pattern = re.sub(r"([/%_])", r"/\1", begins.lower()) + "%"
+    rows = _ROOMS.rows(connection, user=user_id, begins=pattern, after=after or "", limit=limit)
+    return [Room(id_, name, title, count, joined is not None) for id_, name, title, count, joined in rows]

@@ -8,8 +8,13 @@ from sqlalchemy import Connection, func, insert, select
 from parley.protocol import bodies
 from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId, ConversationKind, EntryKind, JoinPolicy, Role, UserId, pair
-from parley.store.sql.fetch import fetch
+from parley.store.sql.fetch import Query, one_of
 from parley.store.tables import conversations, entries, marks, members, users
+
+_u = users.c
+_NAMES = Query(
+    select(_u.id, _u.display_name).where(_u.id.in_(one_of("users")), _u.deactivated_at.is_(None), _u.guest.is_(False))
+)
 
 
 class Founder(msgspec.Struct, frozen=True):
@@ -31,9 +36,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def names(connection: Connection, wanted: Sequence[UserId]) -> dict[UserId, str]:
     """Display names of those of `wanted` that are living accounts and not guests."""
-    u = users.c
-    statement = select(u.id, u.display_name).where(u.id.in_(wanted), u.deactivated_at.is_(None), u.guest.is_(False))
-    return {UserId(id_): name for id_, name in fetch(connection, statement)}
+    return {UserId(id_): name for id_, name in _NAMES.rows(connection, users=wanted)}
 
 
 def earlier(connection: Connection, founder: Founder) -> tuple[ConversationId, int] | None:

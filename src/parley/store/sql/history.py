@@ -1,13 +1,11 @@
 """The log and the messages of a conversation, page by page, by key over (conversation, seq): no OFFSET, no COUNT."""
 
-from typing import Any
-
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, bindparam, select
 
 from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId, EntryKind
 from parley.protocol.wire import Message
-from parley.store.sql.fetch import Row, fetch
+from parley.store.sql.fetch import Query, Row
 from parley.store.sql.messages import build, message_rows
 from parley.store.tables import entries, pins
 
@@ -25,6 +23,37 @@ MOST_EVENTS = 500
 """Beside one page of messages: the newest. The log has them all."""
 
 _e = entries.c
+_in_conversation = _e.conversation_id == bindparam("conversation")
+_entries = select(
+    _e.seq, _e.kind, _e.actor_id, _e.at, _e.client_id, _e.ordinal, _e.body, _e.id, _e.message_id, _e.user_id
+).where(_in_conversation)
+_LOG = Query(
+    _entries.where(_e.seq > bindparam("after"), _e.seq <= bindparam("head")).order_by(_e.seq).limit(bindparam("limit"))
+)
+_EVENTS = Query(
+    _entries.where(_e.seq >= bindparam("low"), _e.seq <= bindparam("high"), _e.kind.in_(EVENTS))
+    .order_by(_e.seq.desc())
+    .limit(MOST_EVENTS)
+)
+_BACK = Query(
+    message_rows()
+    .where(_in_conversation, _e.seq <= bindparam("last"))
+    .order_by(_e.seq.desc())
+    .limit(bindparam("limit"))
+)
+_FORTH = Query(
+    message_rows()
+    .where(_in_conversation, _e.seq > bindparam("after"), _e.seq <= bindparam("head"))
+    .order_by(_e.seq)
+    .limit(bindparam("limit"))
+)
+_PINNED = Query(
+    message_rows()
+    .where(pins.c.conversation_id == bindparam("conversation"), pins.c.seq < bindparam("before"))
+    .order_by(pins.c.seq.desc())
+    .limit(bindparam("limit"))
+)
+_LAST = 2**62
 
 
 def log_page(
@@ -36,8 +65,7 @@ def log_page(
     last = after
     while last < head and len(page) < limit:
         wanted = min(STEP, limit - len(page))
-        statement = _log(conversation_id).where(_e.seq > last, _e.seq <= head).order_by(_e.seq).limit(wanted)
-        rows = fetch(connection, statement)
+        rows = _LOG.rows(connection, conversation=conversation_id, after=last, head=head, limit=wanted)
         for row in rows:
             entry = _entry(conversation_id, row)
             size += len(entry.body)
@@ -52,19 +80,8 @@ def log_page(
 
 def events_between(connection: Connection, conversation_id: ConversationId, low: int, high: int) -> list[Entry]:
     """The newest `MOST_EVENTS` entries of [low, high] about members or the conversation itself, in log order."""
-    statement = (
-        _log(conversation_id)
-        .where(_e.seq >= low, _e.seq <= high, _e.kind.in_(EVENTS))
-        .order_by(_e.seq.desc())
-        .limit(MOST_EVENTS)
-    )
-    return [_entry(conversation_id, row) for row in reversed(fetch(connection, statement))]
-
-
-def _log(conversation_id: ConversationId) -> Select[Any]:
-    return select(
-        _e.seq, _e.kind, _e.actor_id, _e.at, _e.client_id, _e.ordinal, _e.body, _e.id, _e.message_id, _e.user_id
-    ).where(_e.conversation_id == conversation_id)
+    rows = _EVENTS.rows(connection, conversation=conversation_id, low=low, high=high)
+    return [_entry(conversation_id, row) for row in reversed(rows)]
 
 
 def _entry(conversation_id: ConversationId, row: Row) -> Entry:
@@ -75,24 +92,20 @@ def _entry(conversation_id: ConversationId, row: Row) -> Entry:
 
 def messages_up_to(connection: Connection, conversation_id: ConversationId, last: int, limit: int) -> list[Message]:
     """The newest `limit` messages with seq ≤ `last`, oldest first."""
-    statement = message_rows().where(_e.conversation_id == conversation_id, _e.seq <= last)
-    return build(connection, fetch(connection, statement.order_by(_e.seq.desc()).limit(limit))[::-1])
+    return build(connection, _BACK.rows(connection, conversation=conversation_id, last=last, limit=limit)[::-1])
 
 
 def messages_after(
     connection: Connection, conversation_id: ConversationId, after: int, head: int, limit: int
 ) -> list[Message]:
     """The oldest `limit` messages of (after, head], oldest first."""
-    statement = message_rows().where(_e.conversation_id == conversation_id, _e.seq > after, _e.seq <= head)
-    return build(connection, fetch(connection, statement.order_by(_e.seq).limit(limit)))
+    return build(connection, _FORTH.rows(connection, conversation=conversation_id, after=after, head=head, limit=limit))
 
 
 def pinned(
     connection: Connection, conversation_id: ConversationId, before: int | None, limit: int
 ) -> list[tuple[int, Message]]:
     """(seq of its pin, message), the last pinned first; `before` is such a seq."""
-    statement = message_rows().where(pins.c.conversation_id == conversation_id)
-    if before is not None:
-        statement = statement.where(pins.c.seq < before)
-    rows = fetch(connection, statement.order_by(pins.c.seq.desc()).limit(limit))
+    bound = _LAST if before is None else before
+    rows = _PINNED.rows(connection, conversation=conversation_id, before=bound, limit=limit)
     return [(row[-1], message) for row, message in zip(rows, build(connection, rows), strict=True)]

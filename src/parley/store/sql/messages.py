@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, and_, select
 from parley.clock import rfc3339
 from parley.protocol.types import EntryKind, MessageId
 from parley.protocol.wire import Message, Reaction
-from parley.store.sql.fetch import Row, fetch
+from parley.store.sql.fetch import Query, Row, one_of
 from parley.store.tables import entries, pins, reactions
 
 _NULL = msgspec.Raw(b"null")
@@ -67,6 +67,21 @@ def message_rows() -> Select[Any]:
     )  # fmt: skip
 
 
+_changes = _e.message_id.in_(one_of("messages")) & _e.seq.is_not(None)
+_BY_ID = Query(message_rows().where(_e.id.in_(one_of("ids"))))
+_COMPLETIONS = Query(select(_e.message_id, _e.body).where(_changes, _e.kind == EntryKind.MESSAGE_COMPLETED))
+_REACTIONS = Query(
+    select(reactions.c.message_id, reactions.c.emoji, reactions.c.user_id)
+    .where(reactions.c.message_id.in_(one_of("messages")))
+    .order_by(reactions.c.seq)
+)
+_REACTED = Query(
+    select(_e.message_id, _e.seq, _e.kind, _e.actor_id, _e.body)
+    .where(_changes, _e.kind.in_((EntryKind.REACTION_ADDED, EntryKind.REACTION_REMOVED)))
+    .order_by(_e.seq)
+)
+
+
 def build(connection: Connection, rows: Sequence[Row]) -> list[Message]:
     """The messages of `message_rows`, in the order given."""
     living = [row[0] for row in rows if not row[8]]
@@ -115,10 +130,7 @@ def completions_of(connection: Connection, messages: Sequence[int]) -> dict[int,
     """How the growing of each of these messages ended, of those that did."""
     if not messages:
         return {}
-    statement = select(_e.message_id, _e.body).where(
-        _e.message_id.in_(messages), _e.kind == EntryKind.MESSAGE_COMPLETED, _e.seq.is_not(None)
-    )
-    found = {message: _rewritten(body).status for message, body in fetch(connection, statement)}
+    found = {message: _rewritten(body).status for message, body in _COMPLETIONS.rows(connection, messages=messages)}
     return {message: status for message, status in found.items() if isinstance(status, msgspec.Raw)}
 
 
@@ -126,10 +138,8 @@ def reactions_of(connection: Connection, messages: Sequence[int]) -> dict[int, l
     """Reactions by message, grouped by emoji in the order that one gets by following the log."""
     if not messages:
         return {}
-    r = reactions.c
-    statement = select(r.message_id, r.emoji, r.user_id).where(r.message_id.in_(messages)).order_by(r.seq)
     found: dict[int, dict[str, list[str]]] = {}
-    for message, emoji, user in fetch(connection, statement):
+    for message, emoji, user in _REACTIONS.rows(connection, messages=messages):
         found.setdefault(message, {}).setdefault(emoji, []).append(str(user))
     since = _first_uses(connection, [message for message, groups in found.items() if len(groups) > 1])
     return {message: _grouped(groups, since.get(message, {})) for message, groups in found.items()}
@@ -146,18 +156,9 @@ def _first_uses(connection: Connection, messages: Sequence[int]) -> dict[int, di
     """
     if not messages:
         return {}
-    statement = (
-        select(_e.message_id, _e.seq, _e.kind, _e.actor_id, _e.body)
-        .where(
-            _e.message_id.in_(messages),
-            _e.kind.in_((EntryKind.REACTION_ADDED, EntryKind.REACTION_REMOVED)),
-            _e.seq.is_not(None),
-        )
-        .order_by(_e.seq)
-    )
     users: dict[tuple[int, str], set[int]] = {}
     since: dict[int, dict[str, int]] = {}
-    for message, seq, kind, actor, body in fetch(connection, statement):
+    for message, seq, kind, actor, body in _REACTED.rows(connection, messages=messages):
         emoji = _reacted(body).emoji
         group = users.setdefault((message, emoji), set())
         if kind == EntryKind.REACTION_ADDED:
@@ -174,5 +175,5 @@ def messages_by_id(connection: Connection, ids: Iterable[int]) -> dict[MessageId
     wanted = list(ids)
     if not wanted:
         return {}
-    rows = fetch(connection, message_rows().where(_e.id.in_(wanted)))
+    rows = _BY_ID.rows(connection, ids=wanted)
     return {MessageId(row[0]): message for row, message in zip(rows, build(connection, rows), strict=True)}
