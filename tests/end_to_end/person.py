@@ -51,7 +51,7 @@ class Person:
         await self.at("composer").press("Enter")
 
     async def hears(self, text: str) -> None:
-        await expect(self.at("message").filter(has_text=text)).to_be_visible(timeout=20_000)
+        await expect(self.at("message").filter(has_text=text)).to_be_visible(timeout=45_000)
 
     async def connection_is(self, state: str) -> None:
         await self.page.wait_for_function(
@@ -68,6 +68,7 @@ class Person:
     async def timeline(self) -> list[Seen]:
         rows: list[tuple[str, str]] = await self.page.eval_on_selector_all(
             "[data-testid=message]",
-            "rows => rows.map(row => [row.dataset.seq, row.querySelector('[data-testid=message-text]').innerText.trim()])",
+            """rows => rows.map(row =>
+                [row.dataset.seq, row.querySelector('[data-testid=message-text]').innerText.trim()])""",
         )
         return [Seen(int(seq), text) for seq, text in rows]

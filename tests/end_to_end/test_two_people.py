@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
+from tests.end_to_end.person import Person, Seen
 
 from parley.testing import ServerProcess, running_server
 from parley.testing.chaos import ChaosProxy, Cut, Fate
-from tests.end_to_end.person import Person, Seen
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
