@@ -184,6 +184,8 @@ export class Outbox {
       const ack = (await this.#options.commands.ask('message.send', payload(item), { signal })) as Ack
       this.#sent(item, ack.conversation_id, ack.seq, ack.message_id)
       this.#options.acknowledged(ack)
+      // Still under the lock: a tab that waits for it must find the message gone.
+      await patiently(this.#storing).catch(() => {})
       return 0
     } catch (thrown) {
       const error = asParleyError(thrown)

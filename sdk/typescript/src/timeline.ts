@@ -50,8 +50,8 @@ export class Timeline {
   #load = 0
   #catching: Promise<void> | null = null
   #older: Promise<boolean> | null = null
-  /** Entries applied while an older page is on its way. */
-  #since: Entry[] = []
+  /** Entries applied while an older page is on its way; null when none is. */
+  #since: Entry[] | null = null
   #items: TimelineItem[] | null = null
 
   constructor(source: TimelineSource, conversationId: ConversationId, options: TimelineOptions = {}) {
@@ -120,7 +120,7 @@ export class Timeline {
     if (!this.#state || !this.hasOlder) return Promise.resolve(false)
     this.#older ??= this.#fetchOlder(Math.min(limit, LONGEST_PAGE)).finally(() => {
       this.#older = null
-      this.#since = []
+      this.#since = null
       this.#changed()
     })
     this.#changed()
@@ -196,7 +196,7 @@ export class Timeline {
     let state = this.#state
     for (const entry of entries) {
       if (entry.seq > state.head + 1) break
-      if (entry.seq > state.head && this.#older) this.#since.push(entry)
+      if (entry.seq > state.head) this.#since?.push(entry)
       state = applyEntry(state, entry)
     }
     this.#become(state)
@@ -219,7 +219,7 @@ export class Timeline {
       if (load !== this.#load) return
       if (page.epoch !== epoch || page.head < after) return void this.#snapshot()
       for (const entry of page.entries) {
-        if (this.#older && entry.seq > this.#state.head) this.#since.push(entry)
+        if (entry.seq > this.#state.head) this.#since?.push(entry)
         this.#state = applyEntry(this.#state, entry)
       }
       // The log is the truth: what it does not have was never there.
@@ -231,6 +231,7 @@ export class Timeline {
 
   async #fetchOlder(limit: number): Promise<boolean> {
     const load = this.#load
+    const since: Entry[] = (this.#since = [])
     try {
       const page = await this.#source.api.messages.page(this.conversationId, { before: this.lowSeq, limit, events: this.#options.events })
       if (load !== this.#load || !this.#state) return false
@@ -241,7 +242,7 @@ export class Timeline {
         await this.#catchUp()
         if (load !== this.#load || this.#state.head < page.head) return false
       }
-      this.#become(prependPage(this.#state, page, this.#since))
+      this.#become(prependPage(this.#state, page, since))
       return true
     } catch (thrown) {
       this.#error = asParleyError(thrown)

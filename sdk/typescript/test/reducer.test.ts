@@ -43,6 +43,12 @@ describe('applyEntry', () => {
     expect(state.messages).toMatchObject([{ seq: 1, text: null, deleted: true, reactions: [], attachments: [], pinned: false, edit: 1, edited_at: null }])
   })
 
+  test('what was emptied stays empty, although the log goes on about it', () => {
+    const acts: Act[] = [hello, { do: 'edit', of: 0, text: 'x' }, { do: 'react', of: 0, by: '3', emoji: '👍' }, { do: 'pin', of: 0 }]
+    const { log } = after(...acts, { do: 'delete', of: 0 })
+    expect(apply(snapshot(after()), log.slice(0, 4)).messages).toMatchObject([{ text: null, deleted: true, reactions: [], pinned: false, edit: 1 }])
+  })
+
   test('reactions keep the order of their first use, and go with their last user', () => {
     const acts: Act[] = [
       hello,
