@@ -1,5 +1,5 @@
 /** The reactions one reaches for without looking. */
-export const QUICK = ['👍', '❤️', '😄', '🎉', '👀', '🙏'] as const
+export const QUICK = ['👍', '❤️', '😂', '🎉', '👀', '🙏', '✅', '👎'] as const
 
 /** A small set in rows of eight, enough to react and to smile with. */
 export const EMOJI = [
