@@ -1,6 +1,7 @@
 """The `parley` command."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,8 @@ def _settings(config: Path | None, **sections: dict[str, Any]) -> Settings:
 
 def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | None:
     """What a person can put right is told in one line; a traceback is for mistakes of ours."""
+    # The data folder holds messages, password hashes and the signing key: for this account's eyes only.
+    os.umask(0o077)
     try:
         return work()
     except (BadSigningKey, DataFolderInUse, SchemaMismatch, StoreUnavailable) as error:

@@ -50,7 +50,8 @@ def _hide_parameters(_logger: Any, _method: str, event: Fields) -> Fields:
 
 
 def _without_query(_logger: Any, _method: str, event: Fields) -> Fields:
-    """Request lines that libraries log: the query may hold a ticket."""
+    """Request lines that libraries log: the query may hold a ticket. And uvicorn's second text, with colours."""
+    event.pop("color_message", None)
     if isinstance(event.get("event"), str):
         event["event"] = QUERY.sub(r"\1", event["event"])
     return event

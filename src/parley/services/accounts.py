@@ -96,6 +96,7 @@ class Accounts:
         return self._settings.auth.access_minutes * 60
 
     async def start(self) -> None:
+        self._passwords.start()
         await self.sessions.start()
 
     async def close(self) -> None:

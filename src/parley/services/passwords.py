@@ -30,6 +30,10 @@ class Passwords:
         self._inside = 0
         self._nobodys: str | None = None
 
+    def start(self) -> None:
+        """Make the hash for nobody, so that not even the first wrong name takes longer."""
+        self._pool.submit(self._nobody)
+
     async def hashed(self, password: str) -> str:
         return await self._run(lambda: self._hasher.hash(password))
 
@@ -52,7 +56,7 @@ class Passwords:
         return password_hash is not None
 
     def _nobody(self) -> str:
-        """A hash no password fits. Made on first use: two at once only make it twice."""
+        """A hash no password fits. Two at once only make it twice."""
         if self._nobodys is None:
             self._nobodys = self._hasher.hash(secrets.token_urlsafe(32))
         return self._nobodys
