@@ -1,8 +1,8 @@
 """The HTTP side of a WebSocket's opening, as data: the request, and a refusal before the upgrade."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -10,6 +10,8 @@ import msgspec
 from parley.protocol.errors import ChatError
 
 _encode = msgspec.json.Encoder().encode
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+"""16 bytes in base64."""
 
 
 class UpgradeRequest(msgspec.Struct, frozen=True):
@@ -22,14 +24,12 @@ class UpgradeRequest(msgspec.Struct, frozen=True):
     secure: bool
 
     def cookie(self, name: str) -> str | None:
-        header = self.headers.get("cookie")
-        if header is None:
-            return None
-        try:
-            morsel = SimpleCookie(header).get(name)
-        except CookieError:
-            return None
-        return morsel.value if morsel is not None else None
+        """Other programs on this host may have set cookies that are none by the book: ours is found all the same."""
+        for part in self.headers.get("cookie", "").split(";"):
+            key, equals, value = part.partition("=")
+            if equals and key.strip() == name:
+                return value.strip()
+        return None
 
     @property
     def bearer(self) -> str | None:
@@ -42,14 +42,20 @@ class UpgradeRequest(msgspec.Struct, frozen=True):
 
 
 def parse_request(data: bytes, peer: str | None, secure: bool) -> UpgradeRequest:
-    """Of a request whose head an HTTP parser has already accepted. Raises ValueError for a target that is no path."""
+    """Of a request whose head an HTTP parser has already accepted.
+
+    Raises ValueError for one that opens no WebSocket as RFC 6455 4.2.1 has it, or whose target is no path.
+    """
     head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
     request_line, *lines = head.split("\r\n")
-    target = request_line.split(" ")[1]
+    method, target = request_line.split(" ")[:2]
     headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
         headers.setdefault(name.strip().lower(), value.strip())
+    key, version = headers.get("sec-websocket-key", ""), headers.get("sec-websocket-version")
+    if method != "GET" or version != "13" or _KEY.fullmatch(key) is None:
+        raise ValueError("not the opening of a WebSocket of version 13")
     parts = urlsplit(target)
     query = dict(reversed(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=50)))
     return UpgradeRequest(unquote(parts.path), query, headers, peer, secure)

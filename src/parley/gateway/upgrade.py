@@ -85,7 +85,7 @@ def upgrade_class(gateway: Admitter, engine: Engine) -> type[asyncio.Protocol]:
             except ChatError as error:
                 self._refuse(error)
             except ValueError:
-                self._refuse(ChatError(Code.BAD_PAYLOAD, "The request target is not a path."))
+                self._refuse(ChatError(Code.BAD_PAYLOAD, "The request does not open a WebSocket of version 13."))
             except TimeoutError:
                 self._refuse(ChatError(Code.BUSY))
             except Exception:
