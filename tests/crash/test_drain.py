@@ -14,4 +14,4 @@ async def test_no_send_fails_over_rolling_restarts(tmp_path: Path, seed: int) ->
     result = await drain_rounds(tmp_path, 5, seed)
 
     assert result.figures.faults == 5
-    assert result.more["p99_s"] <= 5.0
+    assert result.figures.in_flight_at_faults > 0

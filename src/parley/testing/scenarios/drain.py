@@ -28,7 +28,7 @@ async def drain_rounds(folder: Path, rounds: int, seed: int) -> Result:
                 before = [len(client.close_codes) for client in load.clients]
                 with load.fault("SIGTERM"):
                     code = await server.terminated()
-                await server.started()
+                    await server.started()
                 if code != 0:
                     breach("I10", f"the server ended with {code} after SIGTERM\n{server.log_tail()}")
                 for client, count in zip(load.clients, before, strict=True):
@@ -39,4 +39,4 @@ async def drain_rounds(folder: Path, rounds: int, seed: int) -> Result:
         await load.settle()
         await server.terminated()
         figures = load.check(Demands(min_acks=20 * rounds, recover_s=5.0))
-    return Result(figures, {"rounds": rounds, "p99_s": load.p99()})
+    return Result(figures, {"rounds": rounds, "slowest_start_s": server.slowest_start_s, "p99_s": load.p99()})

