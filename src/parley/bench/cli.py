@@ -170,11 +170,11 @@ def _borrowed_steps(run: Run, wanted: list[Number], url: str, account: tuple[str
 
 
 def _notes(run: Run, work: Path, url: str) -> list[str]:
-    notes = []
+    notes = [*run.notes]
     if url:
         notes.append(
-            "A running server was measured from outside, by one account's sockets, within its limits, the network included:"
-            " its CPU, memory and disk are not ours to read, so M1, M2, M6 and all floors are left out."
+            "A running server was measured from outside, by one account's sockets, within its limits, the network"
+            " included: its CPU, memory and disk are not ours to read, so M1, M2, M6 and all floors are left out."
         )
     if run.floors.missing and not url:
         notes.append(run.floors.missing)

@@ -181,7 +181,11 @@ def measure(run: Run) -> list[Row]:
         confirmed = _confirm(run, searcher, search.best, members) if search.best is not None else None
         searcher.close()
     if confirmed is None:
-        run.say("M2: no rate held")
+        lowest = min(searcher.tried, key=lambda trial: trial.rate)
+        run.notes.append(
+            f"M2 has no figure: no rate held. At {lowest.rate:,.0f} messages/s p99 was {lowest.p99_ms:.0f} ms."
+            " Was the machine busy?"
+        )
         return []
     return [_row(workload, *confirmed, searcher.tried)]
 

@@ -59,6 +59,8 @@ class Run:
     tiny: bool = False
     """Counts so small that only errors mean anything: for tests."""
     faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the figures must know beside them."""
     known: dict[str, float] = field(default_factory=dict)
     """What a measure found that a later one builds on."""
 

@@ -19,7 +19,7 @@ from parley.testing.server import UNLIMITED, running_server
 
 SETTINGS: Mapping[str, str] = {**UNLIMITED, "limits.connections": "20000"}
 QUIET: Mapping[str, str] = {**SETTINGS, "heartbeat.ping_s": "3600", "heartbeat.silence_s": "7200"}
-"""For short runs: clients that never speak are not pinged, so every byte they get is of a log frame and accounted for."""
+"""For short runs: clients that never speak are not pinged, so every byte they get is of a log frame."""
 
 
 @dataclass(frozen=True, slots=True)
