@@ -1,7 +1,7 @@
 """What conversations and messages look like over HTTP.
 
-The models document the answers in OpenAPI. The bytes are made by msgspec, because entries and messages hold JSON that is
-stored and must be passed on as it is.
+The models document the answers in OpenAPI. The bytes are made by msgspec, because entries and messages hold stored JSON
+that must be passed on as it is.
 """
 
 from typing import Annotated, Any, Literal
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from parley.clock import rfc3339
+from parley.http.people import User
 from parley.protocol.events import Ack
 
 Id = Annotated[str, Field(examples=["42"])]
@@ -53,15 +54,6 @@ class AckAnswer(BaseModel):
 class AckList(BaseModel):
     items: list[AckAnswer]
     next: None
-
-
-class UserAnswer(BaseModel):
-    id: Id
-    username: str
-    display_name: str
-    role: Literal["admin", "member"]
-    guest: bool
-    created_at: Time
 
 
 class ReactionAnswer(BaseModel):
@@ -120,7 +112,7 @@ class ConversationAnswer(BaseModel):
     read_seq: int
     delivered_seq: int
     unread: int
-    peer: UserAnswer | None
+    peer: User | None
     last_message: MessageAnswer | None
     created_at: Time
     closed: bool
@@ -145,7 +137,7 @@ class RoomList(BaseModel):
 
 
 class MemberAnswer(BaseModel):
-    user: UserAnswer
+    user: User
     role: Role
     joined_at: Time
 
