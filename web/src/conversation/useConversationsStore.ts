@@ -1,12 +1,15 @@
 import type { Conversation, ConversationId } from '@parley/sdk'
+import { useTimeoutFn } from '@vueuse/core'
 import { defineStore } from 'pinia'
-import { computed, ref, shallowReactive } from 'vue'
+import { computed, ref, shallowReactive, watch } from 'vue'
 import { useClient, useClientEvent } from '../client'
 import { useSessionStore } from '../session/useSessionStore'
 import { afterEntry, byActivity, listed, type Listed } from './reduce'
 
 /** A welcome names at most this many conversations; the rest come by HTTP. */
 const WELCOMED = 200
+/** Some networks let no WebSocket through. After this long without a welcome, the list is asked for. */
+const PATIENCE_MS = 3000
 
 /** One's conversations, as the list shows them. */
 export const useConversationsStore = defineStore('conversations', () => {
@@ -38,6 +41,19 @@ export const useConversationsStore = defineStore('conversations', () => {
       after = page.next
     } while (after)
   }
+
+  async function loadWithoutWelcome(): Promise<void> {
+    if (loaded.value || session.phase !== 'in') return
+    await loadRest()
+    lobbyId.value ??= [...all.values()].find((one) => one.kind === 'room' && one.name === 'lobby')?.id ?? null
+    loaded.value = true
+  }
+  const patience = useTimeoutFn(() => void loadWithoutWelcome().catch(() => patience.start()), PATIENCE_MS, { immediate: false })
+  watch(
+    () => session.phase,
+    (phase) => (phase === 'in' ? patience.start() : patience.stop()),
+    { immediate: true },
+  )
 
   /** Everything up to this message has been read here. */
   function markRead(id: ConversationId, seq: number, ordinal: number): void {

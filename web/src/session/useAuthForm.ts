@@ -1,15 +1,13 @@
 import { computed, reactive, ref } from 'vue'
-import { useRoute } from 'vue-router'
 import { useAction } from '../ui/useAction'
 import { useSessionStore } from './useSessionStore'
 
 /** The sign-in form, which is also the sign-up form. What it asks for follows what the server says it needs. */
 export function useAuthForm() {
   const session = useSessionStore()
-  const route = useRoute()
 
   /** `/#invite=…`, from the link an administrator made. */
-  const invited = new URLSearchParams(route.hash.slice(1)).get('invite') ?? ''
+  const invited = new URLSearchParams(location.hash.slice(1)).get('invite') ?? ''
   const fields = reactive({ username: '', password: '', displayName: '', setupCode: '', invite: invited })
 
   const isFirst = computed(() => session.config?.first_account ?? false)

@@ -58,12 +58,14 @@ export const useSessionStore = defineStore('session', () => {
     isNew.value = false
   }
 
+  /** Throws when the server was not reached: the cookie is then still good, and the next reload would be signed in. */
   async function signOut(): Promise<void> {
     try {
       await client.api.auth.logout()
-    } finally {
-      leave(false)
+    } catch (error) {
+      if ((error as { status?: number }).status !== 401) throw error
     }
+    leave(false)
   }
 
   async function rename(displayName: string): Promise<void> {

@@ -48,12 +48,11 @@ export function useScrollKeeper(scroller: Ref<HTMLElement | null>, content: Ref<
     if (row) box.scrollTop += row.getBoundingClientRect().top - anchor.top
   }
 
-  function toEnd(smooth = false): void {
+  function toEnd(): void {
     const box = scroller.value
     if (!box) return
     atEnd.value = true
-    const still = !smooth || matchMedia('(prefers-reduced-motion: reduce)').matches
-    box.scrollTo({ top: box.scrollHeight, behavior: still ? 'instant' : 'smooth' })
+    box.scrollTop = box.scrollHeight
   }
 
   /** Brings a row into view, `share` of the height below the upper edge. */

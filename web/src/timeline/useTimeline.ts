@@ -109,6 +109,7 @@ export function useTimeline(id: ConversationId) {
     unreadAfter,
     loadOlder: () => timeline.loadOlder(),
     reload: () => timeline.open(),
+    trim: (keep: number) => timeline.trim(keep),
     headSeq: () => timeline.headSeq,
     find,
   }

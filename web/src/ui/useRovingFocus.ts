@@ -1,4 +1,4 @@
-import { nextTick, ref } from 'vue'
+import { computed, nextTick, ref } from 'vue'
 
 interface Options {
   keys: () => readonly string[]
@@ -13,13 +13,14 @@ interface Options {
 export function useRovingFocus({ keys, preferred }: Options) {
   const current = ref<string | null>(null)
 
-  function stop(): string | null {
+  /** Found once for the whole list: each entry asks for it. */
+  const stop = computed(() => {
     const all = keys()
     for (const key of [current.value, preferred?.() ?? null]) if (key !== null && all.includes(key)) return key
     return all[0] ?? null
-  }
+  })
 
-  const tabindexOf = (key: string): 0 | -1 => (key === stop() ? 0 : -1)
+  const tabindexOf = (key: string): 0 | -1 => (key === stop.value ? 0 : -1)
 
   async function focus(list: HTMLElement, key: string): Promise<void> {
     current.value = key
