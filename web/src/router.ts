@@ -22,6 +22,6 @@ export const router = createRouter({
   ],
 })
 
-export function toConversation(id: string): RouteLocationRaw {
-  return { name: 'conversation', params: { id } }
+export function toConversation(id: string) {
+  return { name: 'conversation', params: { id } } satisfies RouteLocationRaw
 }
