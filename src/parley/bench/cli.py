@@ -30,6 +30,9 @@ BORROWABLE: tuple[Number, ...] = ("M4", "M5")
 SOCKETS = 32
 """Of one account at a running server: under the default limit of 50."""
 
+QUIET_ENOUGH = 0.05
+"""Of all cores, that others may take before a reader is told."""
+
 Step = tuple[Number, str, Callable[[Run], list[Row]]]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -74,7 +77,7 @@ def bench(
         rows, run = _measure(
             wanted, work, console, quick=quick or tiny, tiny=tiny, url=url, account=(username, password)
         )
-        facts, notes = machine.facts(work), _notes(run, work, url)
+        facts, notes = machine.facts(work), _notes(run, rows, work, url)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     console.print(report.table(rows))
@@ -169,8 +172,14 @@ def _borrowed_steps(run: Run, wanted: list[Number], url: str, account: tuple[str
     return [step for step in steps if step[0] in wanted]
 
 
-def _notes(run: Run, work: Path, url: str) -> list[str]:
+def _notes(run: Run, rows: list[Row], work: Path, url: str) -> list[str]:
     notes = [*run.notes]
+    others = max((float(row.detail.get("others_share", 0.0)) for row in rows), default=0.0)
+    if others > QUIET_ENOUGH and not url:
+        notes.append(
+            f"Other programs took up to {others:.0%} of the machine meanwhile: rates and latencies are worse than they are,"
+            " and ratios to floors of another minute mean little."
+        )
     if url:
         notes.append(
             "A running server was measured from outside, by one account's sockets, within its limits, the network"

@@ -177,7 +177,9 @@ def measure(run: Run) -> list[Row]:
         searcher = Searcher(run, stage, members)
         search = RateSearch(START, tolerance=0.1 if not run.quick else 0.3, trials=run.size(14, 9, 1))
         while (rate := search.next()) is not None:
-            search.record(rate, searcher.trial(rate, run.seconds(3.0, 1.5)).held)
+            seconds = run.seconds(3.0, 1.5)
+            # Once more before it counts against the server: another program's burst is enough to spoil a p99.
+            search.record(rate, searcher.trial(rate, seconds).held or searcher.trial(rate, seconds).held)
         confirmed = _confirm(run, searcher, search.best, members) if search.best is not None else None
         searcher.close()
     if confirmed is None:

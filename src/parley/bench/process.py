@@ -35,6 +35,12 @@ def cpu_seconds(pid: int) -> float:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def machine_seconds() -> float:
+    """CPU time of everything that runs on this machine, on all its cores."""
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def pss_bytes(pid: int) -> int:
     """Memory of the process, shared pages counted in shares."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -75,23 +81,32 @@ class Stopwatch:
         self._pid = server
         self._wall = time.perf_counter()
         self._own = time.process_time()
+        self._machine = machine_seconds()
         self._server = cpu_seconds(server) if server is not None else 0.0
 
     def read(self) -> Spent:
         wall = time.perf_counter() - self._wall
         own = time.process_time() - self._own
-        return Spent(wall, own, cpu_seconds(self._pid) - self._server if self._pid is not None else None)
+        server = cpu_seconds(self._pid) - self._server if self._pid is not None else None
+        return Spent(wall, own, server, max(0.0, machine_seconds() - self._machine - own - (server or 0.0)))
 
 
 class Spent(NamedTuple):
     wall: float
     generator: float
     server: float | None
+    others: float
+    """Of everything else on the machine."""
 
     @property
     def generator_share(self) -> float:
         """Of its core. Near 1, the generator was the limit and not the server."""
         return self.generator / self.wall
+
+    @property
+    def others_share(self) -> float:
+        """Of all cores."""
+        return self.others / self.wall / (os.cpu_count() or 1)
 
     @property
     def server_share(self) -> float | None:

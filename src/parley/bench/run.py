@@ -84,6 +84,7 @@ def shares(spent: Spent) -> dict[str, float | None]:
     return {
         "server_core_share": None if server is None else round(server, 3),
         "generator_core_share": round(spent.generator_share, 3),
+        "others_share": round(spent.others_share, 3),
     }
 
 
