@@ -177,7 +177,7 @@ def _notes(run: Run, rows: list[Row], work: Path, url: str) -> list[str]:
     others = max((float(row.detail.get("others_share", 0.0)) for row in rows), default=0.0)
     if others > QUIET_ENOUGH and not url:
         notes.append(
-            f"Other programs took up to {others:.0%} of the machine meanwhile: rates and latencies are worse than they are,"
+            f"Other programs took up to {others:.0%} of the machine meanwhile: rates and latencies are worse than real,"
             " and ratios to floors of another minute mean little."
         )
     if url:
