@@ -1,6 +1,5 @@
 /** Every word of the page in English. The other locales hold the same keys; a test sees to it. */
 const en = {
-  appName: 'Parley',
   back: 'Back',
   cancel: 'Cancel',
   close: 'Close',
@@ -13,9 +12,7 @@ const en = {
   tryAgain: 'Try again',
   more: 'More',
   you: 'You',
-  guest: 'Guest',
   optional: 'optional',
-  skipToTimeline: 'Skip to the messages',
   skipToComposer: 'Skip to the message field',
 
   auth: {
@@ -38,7 +35,6 @@ const en = {
     haveAccount: 'Have an account?',
     noAccount: 'New here?',
     ended: 'You have been signed out. Sign in again to go on; nothing you wrote is lost.',
-    unreachable: 'The server cannot be reached.',
   },
 
   conversation: {
@@ -46,12 +42,10 @@ const en = {
     lobby: 'Lobby',
     kindRoom: 'Room',
     kindGroup: 'Group',
-    kindDirect: 'Direct message',
     newRoom: 'New room',
     newGroup: 'New group',
     newMessage: 'New message',
     browse: 'Browse rooms',
-    new: 'New',
     unread: '{n} unread message | {n} unread messages',
     members: '{n} member | {n} members',
     you: 'You: {text}',
@@ -63,7 +57,6 @@ const en = {
     emptyTitle: 'No conversations yet',
     emptyHint: 'Rooms you join and people you write to appear here.',
     online: 'Online',
-    offline: 'Offline',
     lastSeen: 'Last seen {time}',
     gone: 'This conversation is not open to you.',
     goneHint: 'It may have been closed, or you are no longer a member.',
@@ -122,7 +115,6 @@ const en = {
     others: 'Offline · {n}',
     owner: 'Owner',
     admin: 'Admin',
-    member: 'Member',
     remove: 'Remove from conversation',
     makeAdmin: 'Make admin',
     makeMember: 'Take admin role away',
@@ -134,7 +126,6 @@ const en = {
     leaveGroup: 'You stop getting its messages. Someone in it must add you again.',
     ownerNote: 'You own this conversation. Pass it on to someone in the list of people first.',
     makeOwner: 'Pass ownership on',
-    options: 'More about {name}',
   },
 
   timeline: {
@@ -151,7 +142,6 @@ const en = {
     invite: 'Invite',
     toBottom: 'To the newest messages',
     newBelow: '{n} new message | {n} new messages',
-    loadFailed: 'The messages could not be loaded.',
     joined: '{name} joined',
     left: '{name} left',
     removed: '{name} was removed',
@@ -168,7 +158,6 @@ const en = {
   message: {
     actions: 'Message actions',
     react: 'React',
-    reactWith: 'React with {emoji}',
     reply: 'Reply',
     edit: 'Edit',
     delete: 'Delete',
@@ -190,9 +179,7 @@ const en = {
     delivered: 'Delivered',
     read: 'Read',
     failed: 'Not sent.',
-    waiting: 'Waits for the connection',
     discard: 'Discard',
-    pins: 'Pinned messages',
   },
 
   composer: {
@@ -206,7 +193,6 @@ const en = {
     saveEdit: 'Save changes',
     left: '{n} character left | {n} characters left',
     tooLong: '{n} character too long | {n} characters too long',
-    full: 'Too many messages wait to be sent. Wait for the connection, or discard some.',
     keys: 'Enter sends, Shift + Enter starts a new line',
   },
 
@@ -234,7 +220,6 @@ const en = {
     sessions: 'Sessions',
     invites: 'Invites',
     displayName: 'Display name',
-    username: 'User name',
     administrator: 'Administrator',
     language: 'Language',
     languageSystem: 'As the browser',
@@ -298,7 +283,6 @@ const en = {
     editLast: 'Edit your last message (in an empty field)',
     inMessages: 'From message to message',
     inMessage: 'On a message: reply, edit, copy, delete',
-    members: 'Show or hide people',
     groupGeneral: 'Everywhere',
     groupWriting: 'Writing',
     groupReading: 'Reading',

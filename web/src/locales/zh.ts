@@ -2,7 +2,6 @@ import type { Messages } from './en'
 
 /** 页面上的全部中文文字。 */
 const zh: Messages = {
-  appName: 'Parley',
   back: '返回',
   cancel: '取消',
   close: '关闭',
@@ -15,9 +14,7 @@ const zh: Messages = {
   tryAgain: '重试',
   more: '更多',
   you: '我',
-  guest: '访客',
   optional: '可不填',
-  skipToTimeline: '跳到消息',
   skipToComposer: '跳到输入框',
 
   auth: {
@@ -40,7 +37,6 @@ const zh: Messages = {
     haveAccount: '已有账号？',
     noAccount: '还没有账号？',
     ended: '你已被登出。重新登录即可继续，写好的内容不会丢失。',
-    unreachable: '无法连接服务器。',
   },
 
   conversation: {
@@ -48,12 +44,10 @@ const zh: Messages = {
     lobby: '大厅',
     kindRoom: '房间',
     kindGroup: '群组',
-    kindDirect: '私聊',
     newRoom: '新建房间',
     newGroup: '新建群组',
     newMessage: '发起私聊',
     browse: '浏览房间',
-    new: '新建',
     unread: '{n} 条未读消息',
     members: '{n} 位成员',
     you: '我：{text}',
@@ -65,7 +59,6 @@ const zh: Messages = {
     emptyTitle: '还没有会话',
     emptyHint: '你加入的房间和私聊的人会出现在这里。',
     online: '在线',
-    offline: '离线',
     lastSeen: '上次在线：{time}',
     gone: '你无法查看这个会话。',
     goneHint: '它可能已关闭，或者你已不在其中。',
@@ -124,7 +117,6 @@ const zh: Messages = {
     others: '离线 · {n}',
     owner: '所有者',
     admin: '管理员',
-    member: '成员',
     remove: '移出会话',
     makeAdmin: '设为管理员',
     makeMember: '取消管理员',
@@ -136,7 +128,6 @@ const zh: Messages = {
     leaveGroup: '你将不再收到它的消息。需要其中的人重新添加你。',
     ownerNote: '你是这个会话的所有者，请先在成员列表里转让所有权。',
     makeOwner: '转让所有权',
-    options: '关于 {name} 的更多操作',
   },
 
   timeline: {
@@ -153,7 +144,6 @@ const zh: Messages = {
     invite: '邀请',
     toBottom: '回到最新消息',
     newBelow: '{n} 条新消息',
-    loadFailed: '消息加载失败。',
     joined: '{name} 加入了',
     left: '{name} 离开了',
     removed: '{name} 被移出',
@@ -170,7 +160,6 @@ const zh: Messages = {
   message: {
     actions: '消息操作',
     react: '回应',
-    reactWith: '用 {emoji} 回应',
     reply: '回复',
     edit: '编辑',
     delete: '删除',
@@ -192,9 +181,7 @@ const zh: Messages = {
     delivered: '已送达',
     read: '已读',
     failed: '没有发出。',
-    waiting: '等待连接',
     discard: '丢弃',
-    pins: '置顶消息',
   },
 
   composer: {
@@ -208,7 +195,6 @@ const zh: Messages = {
     saveEdit: '保存修改',
     left: '还可输入 {n} 个字符',
     tooLong: '超出 {n} 个字符',
-    full: '等待发送的消息太多。请等连接恢复，或丢弃一些。',
     keys: 'Enter 发送，Shift + Enter 换行',
   },
 
@@ -236,7 +222,6 @@ const zh: Messages = {
     sessions: '登录设备',
     invites: '邀请',
     displayName: '显示名称',
-    username: '用户名',
     administrator: '管理员',
     language: '语言',
     languageSystem: '跟随浏览器',
@@ -300,7 +285,6 @@ const zh: Messages = {
     editLast: '编辑自己的上一条消息（输入框为空时）',
     inMessages: '在消息之间移动',
     inMessage: '在消息上：回复、编辑、复制、删除',
-    members: '显示或隐藏成员',
     groupGeneral: '通用',
     groupWriting: '写消息',
     groupReading: '看消息',
