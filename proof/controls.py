@@ -4,9 +4,28 @@ from __future__ import annotations
 
 CHECKER = "tests/integrity/test_checker.py"
 POWER = "tests/crash/test_powercut.py"
+SABOTAGE = "tests/crash/test_sabotage.py"
 
 CONTROLS: tuple[tuple[str, str], ...] = (
     ("storage that does not sync (SQLite `NORMAL`), power cut", f"{POWER}::test_the_cut_is_a_real_one"),
+    ("a server that acks before it commits, kill -9", f"{SABOTAGE}::test_an_ack_before_the_commit_is_caught_by_kill_9"),
+    (
+        "a server that acks before it commits, full disk",
+        f"{SABOTAGE}::test_an_ack_before_the_commit_is_caught_by_a_full_disk",
+    ),
+    (
+        "a server that does not sync, power cut",
+        f"{SABOTAGE}::test_a_commit_that_is_not_synced_is_caught_by_a_power_cut",
+    ),
+    (
+        "a server without UNIQUE(actor, client_id), lost acks",
+        f"{SABOTAGE}::test_a_client_id_that_is_not_unique_is_caught_by_lost_acks",
+    ),
+    (
+        "a server that subscribes after fetching, connections cut",
+        f"{SABOTAGE}::test_a_careless_resume_is_caught_by_cuts",
+    ),
+    ("a server that drains without a word, SIGTERM", f"{SABOTAGE}::test_a_rude_drain_is_caught_by_rolling_restarts"),
     ("an acknowledged message is not in the store", f"{CHECKER}::test_a_lost_ack_is_caught"),
     ("it is there at another seq", f"{CHECKER}::test_an_ack_at_another_seq_is_caught"),
     ("it is there under another id", f"{CHECKER}::test_an_ack_of_another_message_is_caught"),

@@ -19,6 +19,8 @@ from typing import Self
 import msgspec
 
 CHUNK = 65_536
+HALF_OPEN_S = 60.0
+"""How long a half-open connection is kept: longer than any heartbeat of a test, and not for ever."""
 
 
 class Cut(StrEnum):
@@ -113,14 +115,30 @@ class ChaosProxy:
         except OSError:
             pass  # either end went away by itself
         finally:
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
             self._links.discard(task)
 
     async def _link(self, fate: Fate, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
         server_in, server_out = await asyncio.open_connection(*self.target)
-        for writer in (client_out, server_out):
-            # One-byte slices shall be packets of one byte.
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for writer in (client_out, server_out):
+                # One-byte slices shall be packets of one byte.
+                writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._forward(fate, client_in, client_out, server_in, server_out)
+        finally:
+            # What was passed on before a clean end is still delivered; transports of a reset are gone already.
+            for writer in (client_out, server_out):
+                writer.close()
+
+    async def _forward(
+        self,
+        fate: Fate,
+        client_in: asyncio.StreamReader,
+        client_out: asyncio.StreamWriter,
+        server_in: asyncio.StreamReader,
+        server_out: asyncio.StreamWriter,
+    ) -> None:
         up = asyncio.create_task(self._pump(client_in, server_out, fate, fate.up_bytes, None))
         swallow = Frames(fate.drops) if fate.drops is not None else None
         down = asyncio.create_task(self._pump(server_in, client_out, fate, fate.down_bytes, swallow))
@@ -132,8 +150,8 @@ class ChaosProxy:
             if was_cut and fate.cut is Cut.HALF_OPEN:
                 up.cancel()
                 down.cancel()
-                # Both sockets stay open and unread until somebody cuts them, or the test ends.
-                await asyncio.Event().wait()
+                # Both sockets stay open and unread. Nobody else closes them: a peer that gave up is not heard here.
+                await asyncio.sleep(HALF_OPEN_S)
             if was_cut and fate.cut is Cut.RESET:
                 reset(client_out)
                 reset(server_out)
@@ -143,9 +161,6 @@ class ChaosProxy:
             await asyncio.gather(up, down, return_exceptions=True)
             if swallow is not None:
                 self.counts["dropped"] += swallow.dropped
-            # What was passed on before a clean end is still delivered; transports of a reset are gone already.
-            for writer in (client_out, server_out):
-                writer.close()
 
     async def _pump(
         self,

@@ -27,6 +27,7 @@ from typing import IO, Self
 
 import httpx
 
+PARLEY = (sys.executable, "-m", "parley")
 START_S = 60.0
 """The longest a start may take: the first one on a busy machine compiles and migrates."""
 STOP_S = 20.0
@@ -63,7 +64,7 @@ class ServerProcess:
         settings: Mapping[str, str] | None = None,
         log_path: Path | None = None,
         port: int = 0,
-        command: tuple[str, ...] = (sys.executable, "-m", "parley"),
+        program: tuple[str, ...] = PARLEY,
     ) -> None:
         self.data = data
         self.port = port
@@ -71,7 +72,7 @@ class ServerProcess:
         self.settings = dict(settings or {})
         self.log_path = log_path if log_path is not None else data.with_name(f"{data.name}.log")
         self.slowest_start_s = 0.0
-        self._command = command
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._readers: list[threading.Thread] = []
         self._address = threading.Event()
@@ -106,7 +107,7 @@ class ServerProcess:
         begun = time.monotonic()
         process = self._process = subprocess.Popen(
             [
-                *self._command, "serve",
+                *self._program, "serve",
                 "--host", self.host,
                 "--port", str(self.port),
                 "--data", str(self.data),
@@ -242,13 +243,15 @@ def running_server(
     settings: Mapping[str, str] | None = None,
     log_path: Path | None = None,
     port: int = 0,
+    program: tuple[str, ...] = PARLEY,
 ) -> ServerProcess:
     """A server on this data folder, as a context, `with` or `async with`: ready on entry, gone on exit.
 
     `settings` are named as in the documentation, `{"limits.text_chars": "100"}`. The output goes to `log_path`, beside
     the data folder if not given. Port 0 is a free port; a test that restarts the server should take a `steady_port()`.
+    `program` is what `serve …` is added to: a control runs a sabotaged server instead.
     """
-    return ServerProcess(data, settings=settings, log_path=log_path, port=port)
+    return ServerProcess(data, settings=settings, log_path=log_path, port=port, program=program)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -10,18 +10,18 @@ from parley.testing.disks import MemoryDisk
 from parley.testing.history import Refused, read_history
 from parley.testing.load import Load, Size
 from parley.testing.scenarios.result import Result
-from parley.testing.server import UNLIMITED, running_server
+from parley.testing.server import PARLEY, UNLIMITED, running_server
 from parley.testing.truth import breach
 
 SIZE = Size(rooms=2, senders=4, listeners=1)
 DISK_MIB = 48
 
 
-async def fill_rounds(folder: Path, rounds: int, seed: int) -> Result:
+async def fill_rounds(folder: Path, rounds: int, seed: int, *, program: tuple[str, ...] = PARLEY) -> Result:
     """A full disk is a retryable refusal by name, never an ack; with room again the next ack comes within 5 s."""
     random = Random(seed)
     with MemoryDisk(folder / "disk", DISK_MIB) as disk:
-        server = running_server(disk.path / "data", settings=UNLIMITED, log_path=folder / "server.log")
+        server = running_server(disk.path / "data", settings=UNLIMITED, log_path=folder / "server.log", program=program)
         async with server, Load(server, folder / "clients", random, size=SIZE) as load:
             async with load.flowing():
                 for _ in range(rounds):

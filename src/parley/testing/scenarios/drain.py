@@ -9,15 +9,15 @@ from random import Random
 from parley.testing.checker import Demands
 from parley.testing.load import Load
 from parley.testing.scenarios.result import Result
-from parley.testing.server import UNLIMITED, running_server, steady_port
+from parley.testing.server import PARLEY, UNLIMITED, running_server, steady_port
 from parley.testing.timing import DRAINING
 from parley.testing.truth import breach
 
 
-async def drain_rounds(folder: Path, rounds: int, seed: int) -> Result:
+async def drain_rounds(folder: Path, rounds: int, seed: int, *, program: tuple[str, ...] = PARLEY) -> Result:
     """No send fails: what a draining server does not take, the next one does. Every client is told to come back."""
     random = Random(seed)
-    server = running_server(folder / "data", settings=UNLIMITED, port=steady_port())
+    server = running_server(folder / "data", settings=UNLIMITED, port=steady_port(), program=program)
     async with server, Load(server, folder / "clients", random) as load:
         # A send that is refused for good would be raised on leaving `flowing`.
         async with load.flowing():

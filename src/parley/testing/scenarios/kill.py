@@ -9,16 +9,16 @@ from random import Random
 from parley.testing.checker import Demands
 from parley.testing.load import Load
 from parley.testing.scenarios.result import Result
-from parley.testing.server import UNLIMITED, running_server, steady_port
+from parley.testing.server import PARLEY, UNLIMITED, running_server, steady_port
 
 LOAD_S = (0.1, 0.6)
 """How long the load runs between a recovery and the next kill."""
 
 
-async def kill_rounds(folder: Path, rounds: int, seed: int) -> Result:
+async def kill_rounds(folder: Path, rounds: int, seed: int, *, program: tuple[str, ...] = PARLEY) -> Result:
     """Kill and start the server on the same data again and again, under load that never stops."""
     random = Random(seed)
-    server = running_server(folder / "data", settings=UNLIMITED, port=steady_port())
+    server = running_server(folder / "data", settings=UNLIMITED, port=steady_port(), program=program)
     async with server, Load(server, folder / "clients", random) as load:
         async with load.flowing():
             for _ in range(rounds):

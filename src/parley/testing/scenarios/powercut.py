@@ -17,19 +17,21 @@ from parley.testing.checker import Demands
 from parley.testing.disks import LoopDisk
 from parley.testing.load import Load, Size
 from parley.testing.scenarios.result import Result
-from parley.testing.server import UNLIMITED, running_server, steady_port
+from parley.testing.server import PARLEY, UNLIMITED, running_server, steady_port
 from parley.testing.store_log import SqliteLog
 from parley.testing.truth import breach
 
 SIZE = Size(rooms=3, senders=6, listeners=1)
 
 
-async def cut_rounds(folder: Path, rounds: int, seed: int) -> Result:
+async def cut_rounds(folder: Path, rounds: int, seed: int, *, program: tuple[str, ...] = PARLEY) -> Result:
     """Cut the power of the server's disk, mount it again, start again. Every acknowledged message is there."""
     random = Random(seed)
     with LoopDisk(folder / "disk") as disk:
         port = steady_port()
-        server = running_server(disk.path / "data", settings=UNLIMITED, log_path=folder / "server.log", port=port)
+        server = running_server(
+            disk.path / "data", settings=UNLIMITED, log_path=folder / "server.log", port=port, program=program
+        )
         async with server, Load(server, folder / "clients", random, size=SIZE) as load:
             async with load.flowing():
                 for number in range(rounds):
