@@ -6,12 +6,13 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from parley.clock import Clock
 from parley.ids import Snowflakes
 from parley.protocol.errors import Code
 from parley.store import rules
+from parley.store.failures import unavailable, wrapped
 from parley.store.interface import (
     Append,
     BatchResult,
@@ -42,20 +43,26 @@ class SqlBatches:
         self._clock = clock
 
     def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Done) -> None:
-        self._writer.submit(lambda connection: done(self.write(connection, appends, marks)))
+        try:
+            self._writer.submit(lambda connection: done(self.write(connection, appends, marks)))
+        except StoreUnavailable as closed:
+            done(closed)
 
     def write(
         self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark]
     ) -> BatchResult | StoreUnavailable:
         """On the writer's thread. Never raises: whatever happens, the batch gets an answer."""
+        if self._writer.broken is not None:
+            return self._writer.broken
         try:
             return self._write(connection, appends, marks)
-        except OperationalError as error:
-            log.warning("batch_refused", error=str(error.orig), appends=len(appends))
-            return unavailable(error)
         except Exception as error:
-            log.exception("batch_failed", appends=len(appends))
-            return StoreUnavailable(str(error))
+            failure = self._writer.failed(connection, error)
+            if failure is None:
+                log.exception("batch_failed", appends=len(appends))
+                return StoreUnavailable(type(error).__name__)
+            log.warning("batch_refused", error=str(failure), appends=len(appends))
+            return failure
 
     def _write(self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark]) -> BatchResult:
         try:
@@ -63,26 +70,49 @@ class SqlBatches:
         except IntegrityError:
             # A client_id in it was used before (a retry after a reconnect): look them all up and decide again.
             pass
+        except Exception as error:
+            return self._one_by_one(connection, appends, marks, error)
         try:
             return self._transact(connection, appends, marks, optimistic=False)
-        except OperationalError:
-            raise
-        except (DBAPIError, ValueError, TypeError):
-            log.exception("batch_split", appends=len(appends))
-        return self._one_by_one(connection, appends, marks)
+        except Exception as error:
+            return self._one_by_one(connection, appends, marks, error)
 
-    def _one_by_one(self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark]) -> BatchResult:
-        """So that one command that the database cannot take fails alone."""
+    def _one_by_one(
+        self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark], error: Exception
+    ) -> BatchResult:
+        """So that one command that the database cannot take fails alone. Each is committed by itself, so from here on
+        a full disk refuses only what is left. Raises `error` if it was not about a command."""
+        if unavailable(error) is not None:
+            raise error
+        log.error("batch_split", appends=len(appends), exc_info=error)
         outcomes: list[Outcome] = []
+        marked: list[Marked | Refused] = []
+        refused: Refused | None = None
         for append in appends:
-            try:
-                outcomes += self._transact(connection, [append], (), optimistic=False).outcomes
-            except OperationalError:
+            done, refused = self._alone(connection, [append], (), refused)
+            outcomes += done.outcomes if done else [refused or Refused(Code.INTERNAL)]
+        for mark in marks:
+            done, refused = self._alone(connection, (), [mark], refused)
+            marked += done.marks if done else [refused or Refused(Code.INTERNAL)]
+        return BatchResult(outcomes, marked)
+
+    def _alone(
+        self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark], refused: Refused | None
+    ) -> tuple[BatchResult | None, Refused | None]:
+        """Its result if it has one, and with what all that follow are refused, if the store takes no more."""
+        if refused is not None:
+            return None, refused
+        try:
+            return self._transact(connection, appends, marks, optimistic=False), None
+        except Exception as error:
+            failure = self._writer.failed(connection, error)
+            if isinstance(failure, StoreBroken):
                 raise
-            except (DBAPIError, ValueError, TypeError):
-                log.exception("command_failed", command=type(append.command).__name__)
-                outcomes.append(Refused(Code.INTERNAL))
-        return BatchResult(outcomes, self._transact(connection, (), marks, optimistic=False).marks)
+            if failure is not None:
+                log.warning("batch_refused", error=str(failure), appends=len(appends))
+                return None, Refused(Code.STORAGE_UNAVAILABLE)
+            log.exception("command_failed", commands=[type(append.command).__name__ for append in appends])
+            return None, None
 
     def _transact(
         self, connection: Connection, appends: Sequence[Append], marks: Sequence[Mark], *, optimistic: bool
@@ -96,7 +126,7 @@ class SqlBatches:
                 ledger.flush()
                 marked = _move_marks(cursor, self._hot, marks) if marks else []
             except Exception as error:
-                raise _wrapped(error) from error
+                raise wrapped(error) from error
             finally:
                 cursor.close()
         return BatchResult(outcomes, marked)
@@ -115,38 +145,25 @@ def _move_marks(cursor: Cursor, hot: HotSql, marks: Sequence[Mark]) -> list[Mark
         row[0]: row for row in hot.mark_states(cursor, [(m.user_id, m.conversation_id, m.read_seq) for m in marks])
     }
     results: list[Marked | Refused] = []
-    rows = []
+    rows: dict[tuple[int, int], tuple[int, ...]] = {}
     for index, mark in enumerate(marks):
         state = states.get(index)
         if state is None or not state[1]:
             results.append(Refused(Code.UNKNOWN_CONVERSATION))
             continue
         _, _, head, head_ordinal, read, read_ordinal, delivered, ordinal, member_count = state
+        key = (mark.user_id, mark.conversation_id)
+        if key in rows:
+            # An earlier one of this batch has moved it already.
+            _, _, read, read_ordinal, delivered = rows[key]
         new_read = max(read, min(mark.read_seq, head))
         new_delivered = max(delivered, new_read, min(mark.delivered_seq, head))
         new_ordinal = max(read_ordinal, ordinal)
         moved = (new_read, new_delivered) != (read, delivered)
         if moved:
-            rows.append((mark.user_id, mark.conversation_id, new_read, new_ordinal, new_delivered))
+            rows[key] = (*key, new_read, new_ordinal, new_delivered)
         unread = head_ordinal - new_ordinal
-        results.append(Marked(mark.user_id, mark.conversation_id, new_read, new_delivered, unread, moved, member_count))
+        results.append(Marked(*key, new_read, new_delivered, unread, moved, member_count))
     if rows:
-        hot.move_marks(cursor, rows)
+        hot.move_marks(cursor, list(rows.values()))
     return results
-
-
-def _wrapped(error: Exception) -> Exception:
-    """The driver's own error as SQLAlchemy's, since the hot statements go past SQLAlchemy."""
-    kind = type(error).__name__
-    if kind == "IntegrityError" and not isinstance(error, DBAPIError):
-        return IntegrityError("", None, error)
-    if kind == "OperationalError" and not isinstance(error, DBAPIError):
-        return OperationalError("", None, error)
-    return error
-
-
-def unavailable(error: OperationalError) -> StoreUnavailable:
-    """A failed fsync is not to be tried again: the kernel may already have dropped the pages it could not write."""
-    name = getattr(error.orig, "sqlite_errorname", "")
-    broken = name in {"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_CORRUPT"}
-    return (StoreBroken if broken else StoreUnavailable)(str(error.orig))

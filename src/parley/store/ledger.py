@@ -16,6 +16,9 @@ from parley.store import tables as t
 from parley.store.interface import Append, Appended
 from parley.store.sql.hot import Cursor, HotSql, Row
 
+CREATED = EntryKind.MESSAGE_CREATED
+ROLES = {role.value: role for role in Role}
+
 
 @dataclass(slots=True)
 class Conversation:
@@ -59,6 +62,8 @@ class Ledger:
         self._messages: dict[int, Message | None] = {}
         self._answers: dict[tuple[int, str], Ack] = {}
         self._entries: list[Row] = []
+        self._sent: list[Row] = []
+        """New messages, apart from the other entries: most of their columns are the same, and need not be bound."""
         self._changed: set[int] = set()
         self._marks: dict[tuple[int, int], Row] = {}
 
@@ -70,7 +75,7 @@ class Ledger:
         if pairs:
             self._members.update(dict.fromkeys(pairs))
             for conversation, user, role, joined in self._hot.roles(self._cursor, pairs):
-                self._members[conversation, user] = (Role(role), joined)
+                self._members[conversation, user] = (ROLES[role], joined)
 
     def _load_conversations(self, ids: set[ConversationId]) -> None:
         for row in self._hot.conversations(self._cursor, ids) if ids else ():
@@ -102,11 +107,14 @@ class Ledger:
         key = (conversation.id, user)
         if key not in self._members:
             rows = self._hot.roles(self._cursor, [key])
-            self._members[key] = (Role(rows[0][2]), rows[0][3]) if rows else None
+            self._members[key] = (ROLES[rows[0][2]], rows[0][3]) if rows else None
         return self._members[key]
 
     def message(self, message_id: MessageId) -> Message | None:
         if message_id not in self._messages:
+            # Ids grow: only one from this batch on can still be here and not in the table.
+            if (self._sent and message_id >= self._sent[0][0]) or (self._entries and message_id >= self._entries[0][0]):
+                self.flush_entries()
             e = t.entries.c
             row = self.connection.execute(
                 select(e.id, e.conversation_id, e.seq, e.actor_id, e.edit, e.deleted, e.body).where(
@@ -157,29 +165,35 @@ class Ledger:
         client_id: str,
         body: bytes,
         *,
-        entry_id: int | None = None,
         message: MessageId | None = None,
         user: UserId | None = None,
     ) -> Entry:
-        """The next entry of the conversation. `entry_id` is given for a message, whose id is inside its body."""
+        """The next entry of the conversation, about a message or a member that is there."""
         conversation.last_seq = seq = conversation.last_seq + 1
-        created = kind is EntryKind.MESSAGE_CREATED
-        if created:
-            conversation.last_ordinal += 1
-            conversation.last_message_id = entry_id
         self._changed.add(conversation.id)
+        ordinal = conversation.last_ordinal
         self._entries.append(
             (
-                entry_id or self._ids.next(), conversation.id, seq, conversation.last_ordinal, int(kind), actor, client_id,
-                self.at, None if created else message, user, 0, None, False, body.decode(),
+                self._ids.next(), conversation.id, seq, ordinal, int(kind), actor, client_id,
+                self.at, message, user, 0, None, False, body.decode(),
             )
         )  # fmt: skip
-        about = MessageId(entry_id) if created and entry_id else message
-        ack = Ack(conversation.id, seq, self.at, True, about)
-        self._answers[actor, client_id] = ack
-        return Entry(
-            conversation.id, seq, kind, actor, client_id, self.at, conversation.last_ordinal, body, about, user
-        )
+        self._answers[actor, client_id] = Ack(conversation.id, seq, self.at, True, message)
+        return Entry(conversation.id, seq, kind, actor, client_id, self.at, ordinal, body, message, user)
+
+    def append_message(
+        self, conversation: Conversation, actor: UserId, client_id: str, id_: MessageId, body: bytes
+    ) -> Entry:
+        """The next entry is a new message; it moves its writer's read mark."""
+        conversation.last_seq = seq = conversation.last_seq + 1
+        conversation.last_ordinal = ordinal = conversation.last_ordinal + 1
+        conversation.last_message_id = id_
+        self._changed.add(conversation.id)
+        at = self.at
+        self._sent.append((id_, conversation.id, seq, ordinal, actor, client_id, at, body.decode()))
+        self._answers[actor, client_id] = Ack(conversation.id, seq, at, True, id_)
+        self._marks[actor, conversation.id] = (actor, conversation.id, seq, ordinal, seq)
+        return Entry(conversation.id, seq, CREATED, actor, client_id, at, ordinal, body, id_, None)
 
     def keep_answer(
         self, conversation: Conversation, actor: UserId, client_id: str, seq: int, message: MessageId | None
@@ -330,6 +344,9 @@ class Ledger:
     # Writing it down
 
     def flush_entries(self) -> None:
+        if self._sent:
+            self._hot.insert_messages(self._cursor, self._sent)
+            self._sent.clear()
         if self._entries:
             self._hot.insert_entries(self._cursor, self._entries)
             self._entries.clear()

@@ -115,20 +115,9 @@ def send(ledger: Ledger, append: Append, command: SendMessage) -> Outcome:
     mentions = (
         [str(user) for user in command.mentions if ledger.membership(conversation, user)] if command.mentions else []
     )
-    body = bodies.created(
-        bodies.MessageBody(
-            str(id_),
-            command.kind.value,
-            command.text,
-            str(command.reply_to) if command.reply_to else None,
-            None,
-            mentions,
-            [],
-        )
-    )
-    entry = ledger.append(conversation, EntryKind.MESSAGE_CREATED, append.actor, command.client_id, body, entry_id=id_)
-    ledger.mark(append.actor, conversation)
-    return _appended(entry)
+    reply_to = None if command.reply_to is None else str(command.reply_to)
+    body = bodies.created(bodies.MessageBody(str(id_), command.kind, command.text, reply_to, None, mentions))
+    return _appended(ledger.append_message(conversation, append.actor, command.client_id, id_, body))
 
 
 def edit(ledger: Ledger, append: Append, command: EditMessage) -> Outcome:

@@ -11,10 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from parley.store.interface import StoreUnavailable
+from parley.store.failures import unavailable
+from parley.store.interface import StoreBroken, StoreUnavailable
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -29,14 +33,20 @@ class Writer:
         self._engine = engine
         self._jobs: queue.SimpleQueue[Callable[[Connection], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="parley-writer", daemon=True)
-        self._connection: Connection | None = None
+        self._gate = threading.Lock()
+        self._closed = False
+        self.broken: StoreBroken | None = None
+        """Set once an fsync has failed. The next one may succeed and prove nothing, so nothing is written any more."""
 
     def start(self) -> None:
         self._thread.start()
 
     def submit(self, job: Callable[[Connection], None]) -> None:
-        """`job` must not raise; it gets the connection with no transaction open and leaves it so."""
-        self._jobs.put(job)
+        """`job` gets the connection with no transaction open and leaves it so. Raises StoreUnavailable after `stop`."""
+        with self._gate:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            self._jobs.put(job)
 
     @property
     def waiting(self) -> int:
@@ -44,20 +54,32 @@ class Writer:
 
     def stop(self) -> None:
         """Finish what was submitted, then close the connection. Blocks."""
-        self._jobs.put(None)
+        with self._gate:
+            self._closed = True
+            self._jobs.put(None)
         if self._thread.is_alive():
             self._thread.join()
 
-    def _run(self) -> None:
-        connection = self._engine.connect()
+    def failed(self, connection: Connection, error: Exception) -> StoreUnavailable | None:
+        """On the writer's thread, after a transaction has failed: `failures.unavailable`, and nothing stays open."""
+        found = unavailable(error)
+        if isinstance(found, StoreBroken):
+            self.broken = found
         try:
+            # SQLAlchemy takes a failed COMMIT for the end of the transaction; the driver need not.
+            connection.connection.rollback()
+        except Exception:
+            connection.invalidate()
+        return found
+
+    def _run(self) -> None:
+        # After a lost connection SQLAlchemy makes a new one by itself when the next transaction begins.
+        with self._engine.connect() as connection:
             while (job := self._jobs.get()) is not None:
-                job(connection)
-                if connection.invalidated:
-                    connection.close()
-                    connection = self._engine.connect()
-        finally:
-            connection.close()
+                try:
+                    job(connection)
+                except Exception:
+                    log.exception("writer_job_failed")
 
 
 class SqlDatabase:
@@ -78,8 +100,8 @@ class SqlDatabase:
         try:
             with self._readers.connect() as connection, connection.begin():
                 return question(connection)
-        except OperationalError as error:
-            raise StoreUnavailable(str(error.orig)) from error
+        except DBAPIError as error:
+            raise (unavailable(error) or error) from error
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         if self.writer.waiting >= WRITES_WAITING:
@@ -97,12 +119,12 @@ class SqlDatabase:
 
         def job(connection: Connection) -> None:
             try:
+                if self.writer.broken is not None:
+                    raise self.writer.broken
                 with connection.begin():
                     result = change(connection)
-            except OperationalError as error:
-                loop.call_soon_threadsafe(settle, None, StoreUnavailable(str(error.orig)))
             except Exception as error:
-                loop.call_soon_threadsafe(settle, None, error)
+                loop.call_soon_threadsafe(settle, None, self.writer.failed(connection, error) or error)
             else:
                 loop.call_soon_threadsafe(settle, result, None)
 

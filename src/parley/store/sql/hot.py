@@ -10,11 +10,15 @@ from typing import Any, Protocol
 
 import msgspec
 
+from parley.protocol.types import EntryKind
+
 Row = tuple[Any, ...]
 ENTRY_COLUMNS = (
     "id", "conversation_id", "seq", "ordinal", "kind", "actor_id", "client_id", "at", "message_id", "user_id",
     "edit", "edited_seq", "deleted", "body",
 )  # fmt: skip
+MESSAGE_COLUMNS = ("id", "conversation_id", "seq", "ordinal", "actor_id", "client_id", "at", "body")
+"""What differs between new messages; the other columns stand in the statement."""
 MARK_COLUMNS = ("user_id", "conversation_id", "read_seq", "read_ordinal", "delivered_seq")
 
 
@@ -50,6 +54,9 @@ class HotSql(Protocol):
 
     def insert_entries(self, cursor: Cursor, rows: Sequence[Row]) -> None:
         """Rows of ENTRY_COLUMNS. Raises the driver's IntegrityError for a repeat."""
+
+    def insert_messages(self, cursor: Cursor, rows: Sequence[Row]) -> None:
+        """The same for new messages: rows of MESSAGE_COLUMNS."""
 
     def bump(self, cursor: Cursor, rows: Sequence[Row]) -> None:
         """Rows of (id, last_seq, last_ordinal, last_message_id)."""
@@ -87,6 +94,10 @@ LEFT JOIN members m ON m.conversation_id = v.c AND m.user_id = v.u
 LEFT JOIN marks k ON k.user_id = v.u AND k.conversation_id = v.c
 LEFT JOIN entries e ON e.conversation_id = v.c AND e.seq = min(v.s, c.last_seq)
 """
+_SEND = """
+INSERT INTO entries (id, conversation_id, seq, ordinal, actor_id, client_id, at, body, kind, edit, deleted) VALUES ROWS
+"""
+_SENT_ROW = f"(?, ?, ?, ?, ?, ?, ?, ?, {EntryKind.MESSAGE_CREATED:d}, 0, 0)"
 _BUMP = """
 UPDATE conversations SET last_seq = v.column2, last_ordinal = v.column3, last_message_id = v.column4
 FROM (VALUES ROWS) AS v WHERE id = v.column1
@@ -100,6 +111,7 @@ class SqliteHot:
 
     def __init__(self) -> None:
         self._insert = {n: _values("INSERT INTO entries", ENTRY_COLUMNS, n) for n in self._CHUNKS}
+        self._send = {n: _SEND.replace("ROWS", ", ".join([_SENT_ROW] * n)) for n in self._CHUNKS}
         upsert = (
             " ON CONFLICT (user_id, conversation_id) DO UPDATE SET"
             " read_ordinal = max(read_ordinal, excluded.read_ordinal), read_seq = max(read_seq, excluded.read_seq),"
@@ -129,6 +141,9 @@ class SqliteHot:
 
     def insert_entries(self, cursor: Cursor, rows: Sequence[Row]) -> None:
         self._in_chunks(cursor, self._insert, rows)
+
+    def insert_messages(self, cursor: Cursor, rows: Sequence[Row]) -> None:
+        self._in_chunks(cursor, self._send, rows)
 
     def bump(self, cursor: Cursor, rows: Sequence[Row]) -> None:
         self._in_chunks(cursor, self._bump, rows)
