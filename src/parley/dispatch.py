@@ -66,10 +66,8 @@ class Dispatch:
         return None
 
     def _append(self, actor: Actor, command: Durable, reply: Reply, no: Refusal | None) -> None:
-        if no is None:
-            self._log.submit(Append(actor.user_id, command, actor.admin), reply)
-        else:
-            self._log.submit(Append(actor.user_id, command, actor.admin, *no), reply)
+        spec, detail = no or (None, None)
+        self._log.submit(Append(actor.user_id, command, actor.admin, spec, detail, actor.name, actor.guest_of), reply)
 
     async def _open_and_send(self, actor: Actor, command: SendMessage, reply: Reply, no: Refusal | None) -> None:
         assert command.to_user_id is not None
@@ -145,5 +143,5 @@ class Dispatch:
 def _addressed(command: SendMessage, conversation: ConversationId) -> SendMessage:
     return SendMessage(
         conversation, command.client_id, command.text, command.kind, None, command.reply_to, command.thread_of,
-        command.attachments, command.mentions,
+        command.attachments, command.mentions, command.legacy,
     )  # fmt: skip

@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from parley.protocol.commands import Actor, Command
+from parley.protocol.commands import Command
 from parley.protocol.errors import ChatError
-from parley.protocol.events import Ack, Entry, Signal
-from parley.protocol.types import ConversationId
+from parley.protocol.events import About, Ack, Entry, Signal
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -23,7 +22,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Codec(Protocol):
-    """One dialect. Encoders return None where the dialect has no frame for it."""
+    """One dialect. Encoders return None, or no frames, where the dialect has none for it."""
 
     name: str
 
@@ -32,7 +31,7 @@ class Codec(Protocol):
 
     def welcome(self, welcome: dict[str, Any]) -> bytes | None: ...
 
-    def entries(self, conversation_id: ConversationId, head: int, more: bool, entries: Sequence[Entry]) -> bytes | None:
+    def entries(self, about: About, head: int, more: bool, entries: Sequence[Entry]) -> Sequence[bytes]:
         """Contiguous entries of one conversation; `more`: another page follows at once."""
 
     def signal(self, signal: Signal) -> bytes | None: ...
@@ -46,10 +45,5 @@ class Codec(Protocol):
 
     def pong(self) -> bytes | None: ...
 
-
-class Admission(msgspec.Struct, frozen=True):
-    """Who was let in at a door, and in which dialect."""
-
-    actor: Actor
-    codec: Any
-    expires_at: float | None = None
+    def echoes(self, about: About, entry: Entry) -> bool:
+        """Whether the socket that sent it hears it too."""

@@ -11,7 +11,7 @@ from parley.clock import rfc3339
 from parley.dialects.base import Request
 from parley.protocol import commands as c
 from parley.protocol.errors import BadFrame, ChatError, Code
-from parley.protocol.events import Ack, Entry, Signal
+from parley.protocol.events import About, Ack, Entry, Signal
 from parley.protocol.types import ConversationId, MessageId, MessageKind, UserId
 from parley.protocol.wire import wire_entry
 
@@ -210,14 +210,13 @@ class NativeCodec:
     def welcome(self, welcome: dict[str, Any]) -> bytes:
         return _encode({"type": "welcome", "payload": welcome})
 
-    def entries(self, conversation_id: ConversationId, head: int, more: bool, entries: Sequence[Entry]) -> bytes:
+    def entries(self, about: About, head: int, more: bool, entries: Sequence[Entry]) -> Sequence[bytes]:
         joined = wire_entry(entries[0]) if len(entries) == 1 else b",".join([wire_entry(entry) for entry in entries])
-        return b'{"type":"log","payload":{"conversation_id":"%d","head":%d,"more":%b,"entries":[%b]}}' % (
-            conversation_id,
-            head,
-            b"true" if more else b"false",
-            joined,
-        )
+        shape = b'{"type":"log","payload":{"conversation_id":"%d","head":%d,"more":%b,"entries":[%b]}}'
+        return (shape % (about.conversation_id, head, b"true" if more else b"false", joined),)
+
+    def echoes(self, about: About, entry: Entry) -> bool:
+        return True
 
     def signal(self, signal: Signal) -> bytes:
         return _encode({"type": signal.type, "payload": signal.payload})

@@ -12,7 +12,7 @@ from typing import Any
 from parley.dialects.base import Codec
 from parley.gateway.connection import Connection, Outbound
 from parley.gateway.framing import frame
-from parley.protocol.events import Entry, Signal
+from parley.protocol.events import About, Entry, Signal
 from parley.protocol.types import ConversationId
 
 FRAME_ENTRIES = 200
@@ -24,10 +24,12 @@ Heal = Callable[["Feed", int], None]
 class Feed:
     """`head` is the last seq this node has passed on, or None while it has passed on nothing and nobody is live."""
 
-    __slots__ = ("conversation_id", "deliveries", "encodings", "head", "late", "live", "outbound", "tracking")
+    __slots__ = ("about", "conversation_id", "deliveries", "encodings", "head", "late", "live", "outbound", "tracking")
 
     def __init__(self, conversation_id: ConversationId, outbound: Outbound) -> None:
         self.conversation_id = conversation_id
+        self.about = About(conversation_id)
+        """All that is known of it where a dialect's frames say more than its id."""
         self.outbound = outbound
         self.head: int | None = None
         self.live: dict[Any, dict[Connection, None]] = {}
@@ -118,10 +120,9 @@ class Feed:
         self.encodings += len(pages)
         made = []
         for number, page in enumerate(pages, 1):
-            payload = codec.entries(self.conversation_id, self.head, number < len(pages), page)
-            if payload is not None:
-                made.append(frame(payload))
-        return made
+            frames = codec.entries(self.about, self.head, number < len(pages), page)
+            made += [frame(payload) for payload in frames]
+        return [b"".join(made)] if len(made) > 1 else made
 
     def signal(self, signal: Signal, without: int | None = None) -> None:
         """Deliver what is not history; `without`: the user it is about, who knows."""

@@ -19,6 +19,8 @@ class MessageBody(msgspec.Struct, gc=False):
     thread_of: str | None = None
     mentions: list[str] = []
     attachments: list[dict[str, Any]] = []
+    legacy: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    """What an older dialect's frame said beside the text."""
 
 
 class Created(msgspec.Struct, gc=False):

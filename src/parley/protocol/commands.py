@@ -17,6 +17,8 @@ class Actor(msgspec.Struct, frozen=True):
     session_id: int = 0
     admin: bool = False
     guest: bool = False
+    guest_of: ConversationId | None = None
+    """Of a guest: the room they came to."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -40,6 +42,8 @@ class SendMessage(Durable, frozen=True):
     thread_of: MessageId | None = None
     attachments: tuple[int, ...] = ()
     mentions: tuple[UserId, ...] = ()
+    legacy: dict[str, str] | None = None
+    """What an older dialect's frame said beside the text, kept so that its clients see it again as it was."""
 
 
 class EditMessage(Durable, frozen=True):
@@ -126,6 +130,20 @@ class WatchPresence(Command, frozen=True):
 class CancelAssistant(Command, frozen=True):
     conversation_id: ConversationId
     message_id: MessageId
+
+
+class SetLabel(Command, frozen=True):
+    """A lobby client tells how it wants to be shown (`{"online": {…}}`)."""
+
+    label: dict[str, str]
+
+
+class SignalCall(Command, frozen=True):
+    """A kama client's call frame for one user, passed on as it is. `kept`: it begins, answers or refuses a call."""
+
+    to_user_id: UserId
+    data: str
+    kept: bool
 
 
 class Resume(Command, frozen=True):

@@ -27,6 +27,20 @@ class Entry(msgspec.Struct, frozen=True):
     """The message it makes or changes."""
     user_id: UserId | None = None
     """The member it is about (`member.*`)."""
+    by_name: str = ""
+    """The writer's display name at the time, for dialects that show names in frames. Not stored: a page read from the store
+    has it from the account."""
+
+
+class About(msgspec.Struct, frozen=True):
+    """What a dialect's frames say of the conversation they are in. `pair`: the two users of a direct one, lower id first."""
+
+    conversation_id: ConversationId
+    kind: str = ""
+    name: str | None = None
+    title: str | None = None
+    lobby: bool = False
+    pair: tuple[int, int] | None = None
 
 
 class Ack(msgspec.Struct, frozen=True):

@@ -40,6 +40,10 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     admin: bool = False
     refusal: ErrorSpec | None = None
     detail: str | None = None
+    name: str = ""
+    """The actor's display name, for frames that show it."""
+    guest_of: ConversationId | None = None
+    """Of a guest: the only conversation they may act in."""
 
 
 class Refused(msgspec.Struct, frozen=True):

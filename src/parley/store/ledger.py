@@ -182,7 +182,7 @@ class Ledger:
         return Entry(conversation.id, seq, kind, actor, client_id, self.at, ordinal, body, message, user)
 
     def append_message(
-        self, conversation: Conversation, actor: UserId, client_id: str, id_: MessageId, body: bytes
+        self, conversation: Conversation, actor: UserId, client_id: str, id_: MessageId, body: bytes, name: str
     ) -> Entry:
         """The next entry is a new message; it moves its writer's read mark."""
         conversation.last_seq = seq = conversation.last_seq + 1
@@ -193,7 +193,7 @@ class Ledger:
         self._sent.append((id_, conversation.id, seq, ordinal, actor, client_id, at, body.decode()))
         self._answers[actor, client_id] = Ack(conversation.id, seq, at, True, id_)
         self._marks[actor, conversation.id] = (actor, conversation.id, seq, ordinal, seq)
-        return Entry(conversation.id, seq, CREATED, actor, client_id, at, ordinal, body, id_, None)
+        return Entry(conversation.id, seq, CREATED, actor, client_id, at, ordinal, body, id_, None, name)
 
     def keep_answer(
         self, conversation: Conversation, actor: UserId, client_id: str, seq: int, message: MessageId | None

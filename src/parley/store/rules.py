@@ -60,6 +60,8 @@ def decide(ledger: Ledger, append: Append, *, optimistic: bool) -> Outcome:
 
 
 def role_of(ledger: Ledger, append: Append, conversation: Conversation) -> Role | None:
+    if append.guest_of is not None:
+        return Role.MEMBER if append.guest_of == conversation.id else None
     membership = ledger.membership(conversation, append.actor)
     if membership is None:
         return None
@@ -112,12 +114,20 @@ def send(ledger: Ledger, append: Append, command: SendMessage) -> Outcome:
     if command.reply_to is not None:
         _message(ledger, conversation, command.reply_to)
     id_ = MessageId(ledger.next_id())
-    mentions = (
-        [str(user) for user in command.mentions if ledger.membership(conversation, user)] if command.mentions else []
-    )
+    mentions = [str(user) for user in command.mentions if _hears(ledger, conversation, user)]
     reply_to = None if command.reply_to is None else str(command.reply_to)
-    body = bodies.created(bodies.MessageBody(str(id_), command.kind, command.text, reply_to, None, mentions))
-    return _appended(ledger.append_message(conversation, append.actor, command.client_id, id_, body))
+    message = bodies.MessageBody(str(id_), command.kind, command.text, reply_to, None, mentions)
+    if command.legacy is not None:
+        message.legacy = command.legacy
+    body = bodies.created(message)
+    return _appended(ledger.append_message(conversation, append.actor, command.client_id, id_, body, append.name))
+
+
+def _hears(ledger: Ledger, conversation: Conversation, user: UserId) -> bool:
+    """Everybody with an account is in the lobby, but not every number is an account."""
+    if conversation.lobby:
+        return ledger.display_name(user) is not None
+    return ledger.membership(conversation, user) is not None
 
 
 def edit(ledger: Ledger, append: Append, command: EditMessage) -> Outcome:
