@@ -1,0 +1,63 @@
+"""Stores that fail where a test wants it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from copy import copy
+from typing import Any, cast
+
+from parley.store.sql.hot import Cursor, HotSql
+
+
+class FaultyHot:
+    """The statements of an engine, each of which a test may make fail."""
+
+    def __init__(self, inner: HotSql) -> None:
+        self._inner = inner
+        self.before: Callable[[str, Any], None] = lambda statement, given: None
+        """Called with each statement's name and what it is given; what it raises, the statement raises."""
+
+    def __getattr__(self, statement: str) -> Callable[[Cursor, Any], Any]:
+        run = getattr(self._inner, statement)
+
+        def checked(cursor: Cursor, given: Any) -> Any:
+            self.before(statement, given)
+            return run(cursor, given)
+
+        return checked
+
+    @property
+    def hot(self) -> HotSql:
+        """Itself, as the type checker has to be told."""
+        return cast("HotSql", self)
+
+
+def inserts(statement: str, rows: Any, client_id: str) -> bool:
+    """Whether the statement is about to insert the entry of this client_id."""
+    return statement.startswith("insert_") and any(client_id in row for row in rows)
+
+
+def io_error(name: str, kind: type[sqlite3.Error] = sqlite3.OperationalError) -> sqlite3.Error:
+    """As the driver raises it; `name` is SQLite's own of the error."""
+    error = kind("disk I/O error")
+    error.sqlite_errorname = name
+    return error
+
+
+def failing(
+    error: Exception, times: int = 1, when: Callable[[str, Any], bool] = lambda *_: True
+) -> Callable[..., None]:
+    """Raise it the first `times` that the condition holds."""
+    left = times
+
+    def before(statement: str, given: Any) -> None:
+        nonlocal left
+        if left and when(statement, given):
+            left -= 1
+            fresh = copy(error)
+            # One exception raised twice would be its own context, and printing it would not end.
+            fresh.__context__ = fresh.__cause__ = None
+            raise fresh
+
+    return before
