@@ -23,8 +23,6 @@ from proof.render import render
 
 from parley.testing.truth import Breach
 
-PAGE = ROOT / "docs" / "proof.md"
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proof.run", description=__doc__.splitlines()[0])
@@ -35,6 +33,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600, help="begin no further chunk after so long")
     parser.add_argument("--seed", type=int, help="of a part that has none yet")
     parser.add_argument("--out", type=Path, default=ROOT / "proof-out")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "proof.md", help="where the page is written")
     parser.add_argument("--fresh", action="store_true", help="forget what these parts measured before")
     parser.add_argument("--render", action="store_true", help="measure nothing")
     options = parser.parse_args()
@@ -50,9 +49,9 @@ def main() -> int:
         seed = options.seed if options.seed is not None else SystemRandom().randrange(1_000_000)
         record = begin(options.out, part, seed, fresh=options.fresh)
         kept = measure(part, record, options.out, options.count or part.full, deadline)
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(render(options.out), encoding="utf-8")
-    print(f"written: {PAGE.relative_to(ROOT)}")
+    options.page.parent.mkdir(exist_ok=True)
+    options.page.write_text(render(options.out), encoding="utf-8")
+    print(f"written: {options.page.name}")
     return 0 if kept else 1
 
 

@@ -102,8 +102,9 @@ class Load:
     ) -> None:
         await self._close()
         if isinstance(error, Exception) and not isinstance(error, Breach) and self.server.store.exists():
-            # Clients that wait for ever are often the first sign of a broken promise: say which one.
-            self.check()
+            # Clients that wait for ever are often the first sign of a broken promise: say which one. Their logs are
+            # not compared with the store, because nobody has claimed yet to hold all of it.
+            self._judge(Demands())
 
     async def _close(self) -> None:
         results = await asyncio.gather(*(client.close() for client in self.clients), return_exceptions=True)
@@ -192,14 +193,17 @@ class Load:
             client.finish()
 
     def check(self, demands: Demands | None = None) -> Figures:
-        """Hold all histories against the store. Call it when the server is down, or at rest."""
+        """Hold all histories against the store, and all logs. Call it after `settle`, when the server is at rest."""
+        figures = self._judge(demands or Demands())
+        self._compare_logs(SqliteLog(self.server.store))
+        return figures
+
+    def _judge(self, demands: Demands) -> Figures:
         store = SqliteLog(self.server.store)
         if (opinion := store.check_database()) != "ok":
             breach("I1", f"the database is corrupt: {opinion}")
-        names = [client.history.path for client in self.clients] + [self._faults.path]
-        figures = check((read_history(path) for path in names), store, demands)
-        self._compare_logs(store)
-        return figures
+        paths = [client.history.path for client in self.clients] + [self._faults.path]
+        return check((read_history(path) for path in paths), store, demands)
 
     def _compare_logs(self, store: SqliteLog) -> None:
         """What each client shows is what the store holds, entry for entry."""
