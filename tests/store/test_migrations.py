@@ -98,16 +98,17 @@ def test_a_copy_is_made_before_an_upgrade(
 ) -> None:
     """And only then; it holds what the database held."""
     upgrade(engine, now_ms=1)
+    now = migrate.head()
     scripts = next_version(tmp_path / "scripts", "op.create_table('t', sa.Column('id', sa.Integer()))")
     monkeypatch.setattr(migrate, "MIGRATIONS", scripts)
-    with pytest.raises(SchemaMismatch, match="older schema 0001"):
+    with pytest.raises(SchemaMismatch, match=f"older schema {now}"):
         check(engine)
 
     copy = upgrade(engine, now_ms=2)
-    assert copy == file.with_name(file.name + ".before-0002")
+    assert copy == file.with_name(file.name + ".before-9999")
     assert "t" in schema(engine)
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(now,)]
         assert connection.execute("SELECT name FROM conversations").fetchall() == [("lobby",)]
     connection.close()
     assert upgrade(engine, now_ms=3) is None
@@ -144,10 +145,10 @@ def test_no_schema_is_refused_by_check(engine: Engine) -> None:
 def next_version(folder: Path, upgrade: str) -> Path:
     """The migrations with one more."""
     (folder / "versions").mkdir(parents=True)
-    for name in ("env.py", "versions/0001_begin.py"):
-        (folder / name).write_text((migrate.MIGRATIONS / name).read_text())
-    (folder / "versions" / "0002_next.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\n\nrevision = '0002'\ndown_revision = '0001'\n"
+    for file in (migrate.MIGRATIONS / "env.py", *(migrate.MIGRATIONS / "versions").glob("[0-9]*.py")):
+        (folder / file.relative_to(migrate.MIGRATIONS)).write_text(file.read_text())
+    (folder / "versions" / "9999_next.py").write_text(
+        f"import sqlalchemy as sa\nfrom alembic import op\n\nrevision = '9999'\ndown_revision = '{migrate.head()}'\n"
         f"branch_labels = None\ndepends_on = None\n\n\ndef upgrade() -> None:\n    {upgrade}\n"
     )
     return folder

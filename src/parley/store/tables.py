@@ -192,3 +192,13 @@ pins = Table(
     Column("seq", BigInteger, nullable=False, comment="of its pin.added"),
     sqlite_with_rowid=False,
 )
+
+away_marks = Table(
+    "away_marks",
+    metadata,
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("dialect", key(16), primary_key=True),
+    Column("conversation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False, comment="the last entry that this dialect's client surely got"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,171 @@
+"""The older dialects' own questions: which room a name means, who a guest is, and what was missed while away."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from parley.client_ids import new_client_id
+from parley.clock import Clock
+from parley.protocol.commands import Actor, Durable, JoinConversation
+from parley.protocol.errors import ChatError, Code
+from parley.protocol.events import About, Entry
+from parley.protocol.types import ConversationId, JoinPolicy, UserId
+from parley.services.conversations import Conversations
+from parley.services.history import History
+from parley.services.policy import RESERVED_NAMES, username_key
+from parley.store.interface import Database
+from parley.store.sql import founding
+from parley.store.sql import legacy as sql
+
+GUEST_NAME_CHARS = 32
+MISSED = 1_000
+"""Entries served to one who was away, the newest."""
+GUEST_HOURS = 24
+
+
+class Runner(Protocol):
+    """What is asked of the dispatcher."""
+
+    async def run(self, actor: Actor, command: Durable) -> object: ...
+
+
+class Legacy:
+    """The service behind the legacy doors."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        conversations: Conversations,
+        history: History,
+        *,
+        rooms: int,
+        reserved: Sequence[str] = (),
+    ) -> None:
+        """`rooms`: how many conversations there may be, 0 for no bound; `reserved`: names no guest may have."""
+        self._database = database
+        self._clock = clock
+        self._conversations = conversations
+        self._history = history
+        self._most_rooms = rooms
+        self._reserved = RESERVED_NAMES | {username_key(name) for name in reserved}
+        self._unstored = itertools.count(1)
+
+    # Rooms
+
+    async def room(self, name: str, *, may_make: bool) -> sql.RoomRow:
+        """The room of this name; made, ownerless and open, if the asker may. Raises not_found, limit_reached."""
+
+        def look(connection: Connection) -> sql.RoomRow | None:
+            return sql.room_named(connection, name)
+
+        found = await self._database.read(look)
+        if found is not None:
+            return found
+        if not may_make:
+            raise ChatError(Code.NOT_FOUND, "There is no such room.")
+
+        def make(connection: Connection) -> sql.RoomRow:
+            if self._most_rooms and founding.count_rooms(connection) >= self._most_rooms:
+                raise ChatError(Code.LIMIT_REACHED, f"This server holds at most {self._most_rooms} rooms and groups.")
+            made = sql.make_room(connection, name, self._clock.now_ms())
+            return sql.RoomRow(made, JoinPolicy.OPEN.value, lobby=False, closed=False)
+
+        try:
+            return await self._database.write(make)
+        except IntegrityError:
+            faster = await self._database.read(look)
+            if faster is None:
+                raise ChatError(Code.NAME_TAKEN) from None
+            return faster
+
+    async def admit(self, actor: Actor, room: sql.RoomRow, dispatch: Runner) -> None:
+        """Make an account a member of an open room on its first coming. Raises invite_only for the others."""
+        if room.lobby or await self._database.read(lambda c: sql.is_member(c, room.id, actor.user_id)):
+            return
+        if room.join_policy != JoinPolicy.OPEN:
+            raise ChatError(Code.INVITE_ONLY)
+        await dispatch.run(actor, JoinConversation(room.id, new_client_id()))
+
+    async def lobby(self) -> ConversationId:
+        found = await self._conversations.lobby_id()
+        assert found is not None, "the first start made it"
+        return found
+
+    async def about(self, ids: Sequence[ConversationId]) -> dict[ConversationId, About]:
+        return await self._database.read(lambda connection: sql.about(connection, ids))
+
+    async def heard_by(self, actor: Actor, *, lobby: bool) -> dict[ConversationId, int]:
+        """Every conversation the user is in, and its head."""
+        told = await self._conversations.welcome_list(actor.user_id, limit=0)
+        heads = dict(told.heads)
+        if not lobby:
+            heads.pop(await self.lobby(), None)
+        return heads
+
+    async def member_ids(self, conversation_id: ConversationId) -> list[UserId]:
+        return await self._conversations.member_ids(conversation_id)
+
+    # Pages with names
+
+    async def entries_after(
+        self, conversation_id: ConversationId, after: int, reader: UserId | None
+    ) -> tuple[list[Entry], int] | None:
+        """Like the history's, with the writers' names, as frames show them."""
+        page = await self._history.entries_after(conversation_id, after, reader=reader)
+        if page is None:
+            return None
+        entries, head = page
+        writers = {entry.by for entry in entries}
+        called = await self._database.read(lambda connection: sql.names(connection, list(writers)))
+        return [msgspec.structs.replace(entry, by_name=called.get(entry.by, "")) for entry in entries], head
+
+    # Being away
+
+    async def marks(self, user: UserId, dialect: str) -> dict[ConversationId, int]:
+        return await self._database.read(lambda connection: sql.marks_of(connection, user, dialect))
+
+    async def move_marks(self, user: UserId, dialect: str, to: Mapping[ConversationId, int]) -> None:
+        await self._database.write(lambda connection: sql.move_marks(connection, user, dialect, to))
+
+    # Guests
+
+    async def guest(self, wished: str, room: ConversationId) -> Actor:
+        """Somebody without an account: a negative number until the first stored message, never under an account's name."""
+        name = wished.strip()[:GUEST_NAME_CHARS].strip()
+        number = next(self._unstored)
+        if not name or not name.isprintable() or await self._taken(name):
+            name = f"访客{secrets.randbelow(9000) + 1000}"
+        return Actor(UserId(-number), name, guest=True, guest_of=room)
+
+    async def may_be_called(self, name: str) -> bool:
+        return bool(name.strip()) and not await self._taken(name.strip())
+
+    async def _taken(self, name: str) -> bool:
+        key = username_key(name)
+        if key in self._reserved:
+            return True
+        return await self._database.read(lambda connection: sql.name_is_taken(connection, name, key))
+
+    async def store_guest(self, guest: Actor) -> Actor:
+        """Give a guest a row, before the first message. Once begun it ends by itself."""
+        at = self._clock.now_ms()
+        # No user name holds a colon, so nobody can take it.
+        key = f"guest:{secrets.token_hex(12)}"
+        user = await asyncio.shield(
+            asyncio.ensure_future(
+                self._database.write(lambda connection: sql.make_guest(connection, key, guest.name, at))
+            )
+        )
+        return Actor(user, guest.name, guest=True, guest_of=guest.guest_of)
+
+    async def sweep_guests(self) -> int:
+        """Remove guests who were made a day ago and have no message."""
+        before = self._clock.now_ms() - GUEST_HOURS * 3_600_000
+        return await self._database.write(lambda connection: sql.sweep_guests(connection, before))
