@@ -1,8 +1,8 @@
 """Measure the promises at full count, in chunks that end and can be resumed, and write docs/proof.md.
 
-    python -m proof.run                    everything that is not measured yet, for at most --minutes
-    python -m proof.run R1 R12 --count 50  these parts, this often
-    python -m proof.run --render           only write the page from proof-out/
+    python proof/run.py                    everything that is not measured yet, for at most --minutes
+    python proof/run.py R1 R12 --count 50  these parts, this often
+    python proof/run.py --render           only write the page from proof-out/
 
 Ends with 1 at the first broken promise, and keeps what was measured and the histories that show it.
 """
@@ -17,15 +17,18 @@ import time
 from pathlib import Path
 from random import SystemRandom
 
-from proof.parts import PARTS, Part
-from proof.record import ROOT, Record, load, machine, save, version
-from proof.render import render
-
 from parley.testing.truth import Breach
+
+# Started by its path, as `make proof` does, it finds its own folder and not the one that `proof` lies in.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from proof.parts import PARTS, Part  # noqa: E402
+from proof.record import ROOT, Record, load, machine, save, version  # noqa: E402
+from proof.render import render  # noqa: E402
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m proof.run", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python proof/run.py", description=__doc__.splitlines()[0])
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"of {', '.join(part.name for part in PARTS)}; all if none"
     )
