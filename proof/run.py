@@ -22,9 +22,9 @@ from parley.testing.truth import Breach
 # Started by its path, as `make proof` does, it finds its own folder and not the one that `proof` lies in.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from proof.parts import PARTS, Part  # noqa: E402
-from proof.record import ROOT, Record, load, machine, save, version  # noqa: E402
-from proof.render import render  # noqa: E402
+from proof.parts import PARTS, Part
+from proof.record import ROOT, Record, load, machine, save, version
+from proof.render import render
 
 
 def main() -> int:
