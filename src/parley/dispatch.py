@@ -22,9 +22,11 @@ from parley.protocol.commands import (
 from parley.protocol.errors import ChatError, Code, ErrorSpec
 from parley.protocol.events import Ack
 from parley.protocol.types import ConversationId, MessageKind, UserId
-from parley.store.interface import Append, Appended, Mark, Marked, Outcome, Refused
+from parley.store.interface import Append, Appended, Mark, Marked, Outcome, Refused, StoreUnavailable
 
 TITLE_CHARS = 200
+RESERVED = "lobby"
+"""The lobby is shown by this name: no other room takes it, in capitals neither."""
 
 
 class Directs(Protocol):
@@ -38,6 +40,8 @@ class Directs(Protocol):
 
 
 Refusal = tuple[ErrorSpec, str | None]
+_NO_REPEAT: Refusal = (Code.NOT_FOUND, None)
+"""Given with a command only to learn whether it is a repeat; no log and no store answers so by itself."""
 
 
 class Dispatch:
@@ -59,9 +63,10 @@ class Dispatch:
         no = refusal or self._refusal(command)
         if type(command) is SendMessage and command.to_user_id is not None:
             known = self._directs.known_direct(actor.user_id, command.to_user_id)
-            if known is None:
-                return self._open_and_send(actor, command, reply, no)
-            command = _addressed(command, known)
+            if known is not None:
+                command = _addressed(command, known)
+            elif no is None:
+                return self._open_and_send(actor, command, reply)
         self._append(actor, command, reply, no)
         return None
 
@@ -69,14 +74,21 @@ class Dispatch:
         spec, detail = no or (None, None)
         self._log.submit(Append(actor.user_id, command, actor.admin, spec, detail, actor.name, actor.guest_of), reply)
 
-    async def _open_and_send(self, actor: Actor, command: SendMessage, reply: Reply, no: Refusal | None) -> None:
+    async def _open_and_send(self, actor: Actor, command: SendMessage, reply: Reply) -> None:
+        """A repeat is looked for first: whomever it names now, it must not open what the first one did not."""
         assert command.to_user_id is not None
+        before = await self._wait(lambda told: self._append(actor, command, told, _NO_REPEAT))
+        if not isinstance(before, Refused) or before.spec is not _NO_REPEAT[0]:
+            reply(before)
+            return
         try:
             conversation, _ = await self._directs.open_direct(actor, command.to_user_id)
         except ChatError as error:
             reply(Refused(error.spec, error.detail))
-            return
-        self._append(actor, _addressed(command, conversation), reply, no)
+        except StoreUnavailable:
+            reply(Refused(Code.STORAGE_UNAVAILABLE))
+        else:
+            self._append(actor, _addressed(command, conversation), reply, None)
 
     async def run(self, actor: Actor, command: Durable) -> Ack:
         """For callers that wait, such as HTTP. Raises ChatError."""
@@ -117,8 +129,8 @@ class Dispatch:
             return self._refuse_message(command)  # type: ignore[arg-type]  # mypy does not narrow by type()
         if isinstance(command, EditMessage):
             return self._refuse_text(command.text)
-        if isinstance(command, ChangeConversation) and command.title is not None and len(command.title) > TITLE_CHARS:
-            return Code.TOO_LONG, f"A title has at most {TITLE_CHARS} characters."
+        if isinstance(command, ChangeConversation):
+            return _refuse_change(command)
         if isinstance(command, AddReaction) and not command.emoji.strip():
             return Code.BAD_PAYLOAD, "emoji must not be empty."
         return None
@@ -138,6 +150,17 @@ class Dispatch:
         if len(text) > self._text_chars:
             return Code.TOO_LONG, f"A text has at most {self._text_chars} characters."
         return None
+
+
+def _refuse_change(command: ChangeConversation) -> Refusal | None:
+    """What `Conversations.create` would refuse as well."""
+    if command.title is not None and not command.title.strip():
+        return Code.BAD_PAYLOAD, "title: something to read, or leave it out."
+    if command.title is not None and len(command.title) > TITLE_CHARS:
+        return Code.TOO_LONG, f"A title has at most {TITLE_CHARS} characters."
+    if command.name is not None and command.name.lower() == RESERVED:
+        return Code.NAME_TAKEN, None
+    return None
 
 
 def _addressed(command: SendMessage, conversation: ConversationId) -> SendMessage:
