@@ -41,6 +41,7 @@ class Senders:
         self._limit = 0
         self._seqs: dict[str, list[int]] = defaultdict(list)
         self._begun = [0.0] * len(crowd.clients)
+        self._refusals = [0] * len(crowd.clients)
         self._again: list[tuple[float, Client, int]] = []
         self._messages = [Messages(stage.rooms[it.number % rooms], TEXT, stage.salt) for it in crowd.clients]
         self._readers = [Ear(it, None, self._acked, self._refused) for it in crowd.clients[:rooms]]
@@ -71,13 +72,15 @@ class Senders:
 
     def _acked(self, client: Client, frame: Frame) -> None:
         self.acked += 1
+        self._refusals[client.number] = 0
         self.took_ms.append((time.perf_counter() - self._begun[client.number]) * 1e3)
         self._seqs[frame.payload.conversation_id].append(frame.payload.seq)
         self._next(client)
 
     def _refused(self, client: Client, frame: Frame) -> None:
-        """A running server's limits: it says when to come again."""
-        wait = (frame.payload.retry_after_ms or 100) / 1000
+        """A running server's limits: it says when to come again; whoever is refused once more waits twice as long."""
+        refusals = self._refusals[client.number] = self._refusals[client.number] + 1
+        wait = (frame.payload.retry_after_ms or 100) / 1000 * 2 ** min(refusals - 1, 6)
         self.limited += 1
         self._again.append((time.perf_counter() + wait, client, int(frame.id or 0)))
 
@@ -99,6 +102,11 @@ class Senders:
         heard: dict[str, int] = {}
         for ear in self._readers:
             heard.update(ear.heads)
+        # The same frames go to all of a room, so its others must have got what its reader read.
+        rooms = len(self._readers)
+        odd = sum(ear.log_bytes != self._readers[at % rooms].log_bytes for at, ear in enumerate(self._others))
+        if odd:
+            wrong.append(f"{odd} clients did not get the bytes that their room's reader got")
         for room, seqs in self._seqs.items():
             seqs.sort()
             wrong += [f"acks of {room}: {it}" for it in gaps(seqs)[:3]]

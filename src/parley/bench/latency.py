@@ -95,6 +95,7 @@ def _loaded(run: Run, stage: Stage, faults: list[str]) -> tuple[list[float], Spe
         known = run.known.get(f"acks/s at {SENDERS}")
         if known is None:
             known = _capacity(run, Senders(stage, crowd, ROOMS))
+            crowd.settle()
         rate = SHARE * known
         run.say(f"M5: open loop at {rate:,.0f}/s")
         count = int(rate * run.seconds(12.0, 4.0))
@@ -114,7 +115,11 @@ def _loaded(run: Run, stage: Stage, faults: list[str]) -> tuple[list[float], Spe
         if not pour(crowd, senders, schedule, lambda _: sum(ear.acks for ear in ears) >= count, 10.0):
             faults.append(f"open loop: {count} sent, {sum(ear.acks for ear in ears)} acknowledged")
         spent = watch.read()
+        crowd.settle()
         faults += [it for ear in ears for it in (*ear.wrong, *ear.errors)]
+        odd = sum(ear.log_bytes != ears[at % ROOMS].log_bytes for at, ear in enumerate(ears))
+        if odd:
+            faults.append(f"open loop: {odd} clients did not get the bytes that the first of their room got")
     return took, spent, rate
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -98,10 +99,11 @@ def borrowed(url: str, username: str, password: str, sockets: int, rooms: int, s
         http.headers["authorization"] = f"Bearer {answer['access_token']}"
         made = []
         for _ in range(rooms):
-            body = {"client_id": new_client_id(), "kind": "room", "title": "parley bench", "join_policy": "invite"}
+            name = f"bench-{secrets.token_hex(6)}"
+            body = {"client_id": new_client_id(), "kind": "room", "name": name, "join_policy": "invite"}
             room = http.post("/api/v1/conversations", json=body)
             if room.status_code not in (200, 201):
-                raise CannotBorrow(f"making a room was answered with {room.status_code}")
+                raise CannotBorrow(f"making a room was answered with {room.status_code}: {room.text[:200]}")
             made.append(int(room.json()["id"]))
     token, user = str(answer["access_token"]), int(answer["user"]["id"])
     return Stage(at.host, at.port or 80, [token] * sockets, [user] * sockets, made, 0, salt, None, None)
