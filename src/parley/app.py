@@ -73,7 +73,7 @@ class Embedded:
         self.ids = Snowflakes(clock, after=last_id)
         self._engine: Engine = writer
         self.database = SqlDatabase(writer, reader_engine(file, READERS), READERS)
-        self.batches = SqlBatches(self.database.writer, SqliteHot(), self.ids, clock)
+        self.batches = SqlBatches(self.database.writer, SqliteHot(), self.ids, clock, inline=True)
 
     def start(self) -> None:
         self.database.start()

@@ -22,8 +22,8 @@ class Bucket:
         self._burst = max(burst, 1.0)
 
     def take(self, connection: Connection, now: float) -> float:
-        """0.0: go on. Otherwise how many seconds the connection is ahead of its rate; refused tokens count too, up to
-        one burst more."""
+        """0.0: go on. Otherwise how many seconds until the next one is taken, if nothing is sent before: a refused one
+        costs a token too, down to one burst below none."""
         if not self._rate:
             return 0.0
         tokens = connection.tokens
@@ -32,8 +32,8 @@ class Bucket:
         else:
             tokens = self._burst
         connection.tokens_at = now
-        connection.tokens = max(tokens - 1.0, -self._burst)
-        return 0.0 if tokens >= 1.0 else (1.0 - tokens) / self._rate
+        left = connection.tokens = max(tokens - 1.0, -self._burst)
+        return 0.0 if tokens >= 1.0 else (1.0 - left) / self._rate
 
     def exhausted(self, connection: Connection) -> bool:
         """Has gone on for a whole burst after the first refusal: stop reading from it for a while."""

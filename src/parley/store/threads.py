@@ -35,6 +35,8 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="parley-writer", daemon=True)
         self._gate = threading.Lock()
         self._closed = False
+        self._unfinished = 0
+        self._connection: Connection | None = None
         self.broken: StoreBroken | None = None
         """Set once an fsync has failed. The next one may succeed and prove nothing, so nothing is written any more."""
 
@@ -46,7 +48,17 @@ class Writer:
         with self._gate:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
+            self._unfinished += 1
             self._jobs.put(job)
+
+    def at_rest(self) -> Connection | None:
+        """The connection, if no job runs or waits. Whoever submits jobs may use it until they submit the next one.
+
+        Only right where all jobs come from one thread, as here they do: nobody else can begin one meanwhile.
+        """
+        with self._gate:
+            free = self._unfinished == 0 and not self._closed and self.broken is None
+        return self._connection if free else None
 
     @property
     def waiting(self) -> int:
@@ -75,11 +87,15 @@ class Writer:
     def _run(self) -> None:
         # After a lost connection SQLAlchemy makes a new one by itself when the next transaction begins.
         with self._engine.connect() as connection:
+            self._connection = connection
             while (job := self._jobs.get()) is not None:
                 try:
                     job(connection)
                 except Exception:
                     log.exception("writer_job_failed")
+                with self._gate:
+                    self._unfinished -= 1
+            self._connection = None
 
 
 class SqlDatabase:

@@ -1,4 +1,5 @@
-"""What the older dialects ask of the store beside everybody else's questions: rooms by name, marks of being away, guests."""
+"""What the older dialects ask of the store beside everybody else's questions: rooms by name, marks of being away,
+guests."""
 
 from collections.abc import Mapping, Sequence
 
