@@ -42,12 +42,13 @@ SILENT = _Silent()
 class Listener(WSListener):
     """Takes one connection's frames to the gateway."""
 
-    __slots__ = ("connection", "gateway", "parts", "size", "ticket")
+    __slots__ = ("connection", "gateway", "parts", "size", "ticket", "transport")
 
     def __init__(self, gateway: Admitter, ticket: Ticket) -> None:
         self.gateway = gateway
         self.ticket: Ticket | None = ticket
-        self.connection: Connection
+        self.connection: Connection | None = None
+        self.transport: WSTransport
         self.parts: list[bytes] | None = None
         self.size = 0
 
@@ -55,16 +56,22 @@ class Listener(WSListener):
         assert self.ticket is not None
         self.connection = self.ticket.open(transport.underlying_transport)
         self.ticket = None
+        self.transport = transport
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         connection = self.connection
+        assert connection is not None
         kind = frame.msg_type
         if connection.closing or transport.is_close_frame_sent:
             if kind == CLOSE:
                 transport.underlying_transport.close()
             return
         self.gateway.heard(connection)
-        if kind == TEXT and frame.fin and self.parts is None:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            connection.close(PROTOCOL_ERROR, "no extension was agreed on")
+            if kind == CLOSE:
+                transport.underlying_transport.close()
+        elif kind == TEXT and frame.fin and self.parts is None:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
@@ -75,9 +82,7 @@ class Listener(WSListener):
             self._uncommon(connection, kind, frame)
 
     def _uncommon(self, connection: Connection, kind: WSMsgType, frame: WSFrame) -> None:
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            connection.close(PROTOCOL_ERROR, "no extension was agreed on")
-        elif kind == PING:
+        if kind == PING:
             self.gateway.pinged(connection, frame.get_payload_as_bytes())
         elif kind == CLOSE:
             # An enum in its type information, a plain number at run time; 0 where the frame has none.
@@ -110,13 +115,32 @@ class Listener(WSListener):
             self.gateway.received(connection, text)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.connection.lost()
+        if self.connection is not None:
+            self.connection.lost()
 
     def pause_writing(self) -> None:
-        self.connection.pause_writing()
+        if self.connection is not None:
+            self.connection.pause_writing()
 
     def resume_writing(self) -> None:
-        self.connection.resume_writing()
+        if self.connection is not None:
+            self.connection.resume_writing()
+
+    def was_read(self) -> None:
+        """After each read: picows may have answered a frame with a close, and tells nobody."""
+        connection = self.connection
+        if connection is not None and not connection.closing and self.transport.is_close_frame_sent:
+            connection.close_quietly()
+
+
+class Protocol(WSProtocol):  # type: ignore[misc]  # a C class without type information
+    """picows' own, with a word to the listener after each read."""
+
+    __slots__ = ("was_read",)
+
+    def buffer_updated(self, size: int) -> None:
+        super().buffer_updated(size)
+        self.was_read()
 
 
 def start(gateway: Admitter, ticket: Ticket, transport: asyncio.Transport, request: bytes, early: bytes) -> None:
@@ -127,10 +151,11 @@ def start(gateway: Admitter, ticket: Ticket, transport: asyncio.Transport, reque
     def factory(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(extra), listener)
 
-    protocol = WSProtocol(
+    protocol = Protocol(
         None, None, False, factory, SILENT, True, None, False, 25, 20, WSAutoPingStrategy.PING_WHEN_IDLE, False,
         gateway.frame_bytes, None, READ_BUFFER,
     )  # fmt: skip
+    protocol.was_read = listener.was_read
     protocol.connection_made(transport)
     transport.set_protocol(protocol)
     _feed(protocol, _essence(request))

@@ -14,6 +14,14 @@ from parley.gateway.upgrade import Admitter, Ticket
 from parley.protocol.errors import Close
 
 
+class Pongless(ServerProtocol):
+    """Pongs are ours to give, at a bounded rate."""
+
+    def send_frame(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.PONG:
+            super().send_frame(frame)
+
+
 class Sansio(asyncio.Protocol):
     """One connection: bytes in, events out, whatever the library wants sent back."""
 
@@ -22,13 +30,14 @@ class Sansio(asyncio.Protocol):
         self._ticket: Ticket | None = ticket
         self._transport = transport
         chosen = ticket.subprotocol
-        self._protocol = ServerProtocol(
+        self._protocol = Pongless(
             subprotocols=[chosen] if chosen else None,  # type: ignore[list-item]  # a NewType of str
             max_size=gateway.frame_bytes,
         )
         self._connection: Connection | None = None
         self._parts: list[bytes] | None = None
         self._size = 0
+        self._failed = False
 
     def data_received(self, data: bytes) -> None:
         self._protocol.receive_data(data)
@@ -51,12 +60,23 @@ class Sansio(asyncio.Protocol):
             self._ticket = None
 
     def _send_back(self) -> None:
-        """Handshake answers and closes for broken frames. Pongs are ours to give, at a bounded rate."""
+        """Handshake answers and closes for broken frames."""
+        connection = self._connection
+        failed = False
+        if connection is not None and self._protocol.close_sent is not None and not self._failed:
+            failed = self._failed = not connection.closing
+            if failed:
+                # First, because what was pushed before goes out before.
+                connection.close_quietly()
+            else:
+                # Its goodbye breaks the rules too.
+                self._transport.close()
         for data in self._protocol.data_to_send():
-            if data and (self._connection is None or not self._connection.closing):
+            if data and (connection is None or failed or not connection.closing):
                 self._transport.write(data)
-        if self._connection is not None and self._protocol.close_sent is not None and not self._connection.closing:
-            self._connection.close_quietly()
+        if failed and self._transport.can_write_eof():
+            # The library reads no more, not even the peer's goodbye: the end of the stream must tell it.
+            self._transport.write_eof()
         if self._protocol.close_expected() and self._protocol.state is State.CLOSED:
             self._transport.close()
 
@@ -71,7 +91,6 @@ class Sansio(asyncio.Protocol):
         elif frame.opcode is Opcode.BINARY:
             connection.close(1003, "only text frames are understood here")
         elif frame.opcode is Opcode.PING:
-            self._protocol.data_to_send()
             self._gateway.pinged(connection, bytes(frame.data))
         elif frame.opcode is Opcode.CLOSE:
             received = self._protocol.close_rcvd
