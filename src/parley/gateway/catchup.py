@@ -56,25 +56,32 @@ class CatchUp:
 
     # Going live
 
-    def begin(self, connection: Connection, resume: Resume | None, done: Callable[[dict[str, Any]], None]) -> None:
+    def begin(
+        self, connection: Connection, resume: Resume | None, done: Callable[[dict[str, Any]], None]
+    ) -> Awaitable[None] | None:
         """Start what `resume` asks for (None: live from the heads that welcome told) and call `done` with the ack's
-        payload."""
+        payload. One at a time: while another is under way, returns what to await, which then starts it."""
+        under_way = connection.resuming
+        if under_way is not None:
+            return self._begin_after(under_way, connection, resume, done)
         bases, connection.bases = connection.bases or {}, None
         connection.live = True
         asked = dict(resume.cursors) if resume is not None else {}
-        for conversation in asked:
-            self._withdraw(connection, ConversationId(conversation))
-        cursors = {ConversationId(c): seq for c, seq in bases.items() if c not in asked}
+        told = {c: seq for c, seq in bases.items() if c not in asked}
         same = resume is not None and resume.epoch == self._epoch
-        _ = self._spawn(connection, self._resume(connection, asked, same, cursors, done))
+        connection.resuming = self._spawn(connection, self._resume(connection, asked, same, told, done))
+        return None
 
-    def _withdraw(self, connection: Connection, conversation: ConversationId) -> None:
-        """A later resume sends the asked range again, so live entries must wait until it has."""
-        feed = self._hub.feeds.get(conversation)
-        if feed is not None and feed.hears(connection):
-            self._hub.unsubscribe(feed, connection)
-        if connection.catching is not None and (task := connection.catching.pop(conversation, None)):
-            task.cancel()
+    async def _begin_after(
+        self,
+        under_way: asyncio.Task[None],
+        connection: Connection,
+        resume: Resume | None,
+        done: Callable[[dict[str, Any]], None],
+    ) -> None:
+        await asyncio.wait([under_way])
+        if not connection.closing:
+            self.begin(connection, resume, done)
 
     async def _resume(
         self,
@@ -89,6 +96,9 @@ class CatchUp:
             await asyncio.wait(connection.catching.values())
         feeds = {c: self._hub.track(c) for c in (*told, *asked)}
         try:
+            for conversation in asked:
+                # It sends the asked range again, so live entries must wait until it has.
+                self._withdraw(connection, feeds[conversation])
             heads = await self._source.heads(connection.actor.user_id, list(feeds))
             if connection.closing:
                 return
@@ -96,7 +106,7 @@ class CatchUp:
             reset: dict[str, int] = {}
             slow: list[tuple[Feed, int]] = []
             for conversation, feed in feeds.items():
-                if conversation not in heads:
+                if conversation not in heads or self._attached(connection, feed):
                     continue
                 head, cursor = heads[conversation], asked.get(conversation, told.get(conversation, 0))
                 if conversation in asked and (not same_epoch or cursor > head or head - cursor > GAP):
@@ -108,37 +118,59 @@ class CatchUp:
                 else:
                     slow.append((feed, cursor))
             for feed, cursor in slow:
-                reached = await self._follow(connection, feed, cursor)
+                reached = await self._follow_in_turn(connection, feed, cursor)
                 name = str(feed.conversation_id)
                 if reached is not None and feed.conversation_id in asked and name not in reset:
                     live[name] = reached
             gone = [str(c) for c in asked if str(c) not in live and str(c) not in reset]
             done({"live": live, "reset": reset, "gone": gone})
         finally:
+            connection.resuming = None
             for feed in feeds.values():
                 self._hub.untrack(feed)
+
+    def _withdraw(self, connection: Connection, feed: Feed) -> None:
+        if feed.hears(connection):
+            self._hub.unsubscribe(feed, connection)
+        if connection.catching is not None and (task := connection.catching.pop(feed.conversation_id, None)):
+            task.cancel()
+
+    def _attached(self, connection: Connection, feed: Feed) -> bool:
+        """It was removed and added again meanwhile, and hears it by that."""
+        catching = connection.catching is not None and feed.conversation_id in connection.catching
+        return catching or feed.hears(connection)
+
+    async def _follow_in_turn(self, connection: Connection, feed: Feed, cursor: int) -> int | None:
+        """`_follow` where the hub can cut it short, because the user was removed: None then too."""
+        if self._attached(connection, feed):
+            return None
+        task = asyncio.get_running_loop().create_task(self._follow(connection, feed, cursor))
+        if connection.catching is None:
+            connection.catching = {}
+        connection.catching[feed.conversation_id] = task
+        await asyncio.wait([task])
+        if connection.catching.get(feed.conversation_id) is task:
+            del connection.catching[feed.conversation_id]
+        return None if task.cancelled() else task.result()
 
     async def _follow(self, connection: Connection, feed: Feed, cursor: int) -> int | None:
         """Send pages from `cursor` until the head, then subscribe. Returns the seq it is live from, None if it may
         not read."""
-        while not connection.closing:
+        while await connection.drained():
             page = await self._source.entries_after(
                 feed.conversation_id, cursor, FRAME_ENTRIES, FRAME_BYTES, connection.actor.user_id
             )
-            if page is None:
+            if page is None or connection.closing:
                 return None
             entries, head = page
             if entries:
                 cursor = entries[-1].seq
-                payload = connection.codec.entries(feed.conversation_id, head, cursor < head, entries)
-                connection.push(frame(payload) if payload is not None else None)
+                for payload in connection.codec.entries(feed.about, head, cursor < head, entries):
+                    connection.push(frame(payload))
             # No await from here to `add`: what is published in between cannot exist.
             if cursor >= head and not feed.behind(cursor):
-                if not connection.closing:
-                    feed.add(connection, cursor)
+                feed.add(connection, cursor)
                 return cursor
-            if not await connection.drained():
-                return None
         return None
 
     # Joining a conversation while connected
@@ -149,17 +181,20 @@ class CatchUp:
         if connection.bases is not None:
             # Not live yet: it is told, and hears it once it says where it stands.
             connection.bases.setdefault(conversation_id, cursor)
+        if connection.early is not None:
+            return  # welcome tells of it, or is followed by it
         if connection.catching is not None and conversation_id in connection.catching:
             return
         if connection.catching is None:
             connection.catching = {}
         connection.catching[conversation_id] = self._spawn(
-            connection, self._attach(connection, conversation_id, cursor)
+            connection, self._attach(connection, conversation_id, cursor, follows=connection.live)
         )
 
-    async def _attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
-        # One that is not live yet hears it by the resume that makes it live.
-        follows = connection.live
+    async def _attach(
+        self, connection: Connection, conversation_id: ConversationId, cursor: int, *, follows: bool
+    ) -> None:
+        """One that is not live yet (not `follows`) hears it by the resume that makes it live."""
         feed = self._hub.track(conversation_id)
         try:
             described = await self._source.describe(connection.actor, conversation_id)
@@ -193,6 +228,9 @@ class CatchUp:
                     break
                 self._hub.publish(page[0])
                 upto = max(upto, page[1])
+        except StoreUnavailable as error:
+            # The next entry will show the hole again.
+            log.warning("heal_failed", conversation=feed.conversation_id, error=str(error))
         finally:
             self._healing.discard(feed)
             self._hub.untrack(feed)

@@ -13,6 +13,7 @@ from parley.dialects.base import Codec
 from parley.gateway.framing import close_frame
 from parley.protocol.commands import Actor
 from parley.protocol.errors import Close
+from parley.protocol.events import Signal
 from parley.protocol.types import ConversationId, UserId
 
 CLOSE_SECONDS = 5.0
@@ -28,6 +29,7 @@ class Wire(Protocol):
     def close(self) -> None: ...
     def abort(self) -> None: ...
     def is_closing(self) -> bool: ...
+    def get_write_buffer_size(self) -> int: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
@@ -88,9 +90,9 @@ class Connection:
 
     __slots__ = (
         "__weakref__", "actor", "bad_frames", "bases", "busy", "cancel_close", "catching", "closed", "closing",
-        "codec", "feeds", "heard", "id", "inbox", "live", "on_closed", "outbound", "paused", "queue",
-        "queued_bytes", "queued_frames", "reading_paused", "session_id", "tokens", "tokens_at", "turn", "waiter",
-        "watching", "wire",
+        "codec", "early", "feeds", "heard", "id", "inbox", "live", "on_closed", "outbound", "paused", "queue",
+        "queued_bytes", "queued_frames", "reading_paused", "resuming", "session_id", "tokens", "tokens_at", "turn",
+        "waiter", "watching", "wire",
     )  # fmt: skip
 
     def __init__(self, id_: str, actor: Actor, session_id: int, codec: Codec, wire: Wire, outbound: Outbound) -> None:
@@ -115,13 +117,17 @@ class Connection:
         self.tokens = -1.0
         self.tokens_at = 0.0
         self.bad_frames = 0
+        self.early: list[Signal] | None = []
+        """Until welcome is sent, which comes first: what is to be told after it."""
         self.live = False
         """Has said where it stands, so log frames may flow."""
         self.bases: dict[ConversationId, int] | None = {}
         """Until `live`: the heads that welcome told, per conversation."""
         self.feeds: set[Any] = set()
-        self.catching: dict[ConversationId, asyncio.Task[None]] | None = None
+        self.catching: dict[ConversationId, asyncio.Task[Any]] | None = None
         """Conversations whose missed pages are being sent, and by which task."""
+        self.resuming: asyncio.Task[None] | None = None
+        """The resume under way; there is one at a time."""
         self.watching: frozenset[UserId] = frozenset()
         self.busy = False
         """A command of it is waiting for something; later ones wait in `inbox`, so that none overtakes it."""
@@ -157,8 +163,8 @@ class Connection:
             waiting, self.queue = self.queue, None
             self.queued_frames = self.queued_bytes = 0
             self.wire.write(b"".join(waiting))
-        if self.waiter is not None and not self.paused and not self.waiter.done():
-            self.waiter.set_result(None)
+        if not self.paused:
+            self._stop_waiting()
 
     def queue_up(self, turn: Any) -> None:
         if self.closing:
@@ -174,18 +180,22 @@ class Connection:
             self.close(Close.SLOW_CONSUMER, "slow consumer: resume to catch up")
 
     async def drained(self) -> bool:
-        """Wait until the socket has taken what was written. False when it is closed, or takes nothing for too long."""
+        """Wait until the socket has taken what was written. False when it is closed, or takes nothing for too long.
+
+        Any number may wait at once; the next to write makes the others wait again.
+        """
         if self.turn is not None:
             self.outbound.flush()
-        if not self.paused or self.closing:
-            return not self.closing
-        self.waiter = asyncio.get_running_loop().create_future()
-        try:
-            await asyncio.wait_for(self.waiter, DRAIN_SECONDS)
-        except TimeoutError:
-            self.close(Close.SLOW_CONSUMER, "no progress: resume to catch up")
-        finally:
-            self.waiter = None
+        while self.paused and not self.closing:
+            if self.waiter is None:
+                self.waiter = asyncio.get_running_loop().create_future()
+            left = self.wire.get_write_buffer_size()
+            try:
+                await asyncio.wait_for(asyncio.shield(self.waiter), DRAIN_SECONDS)
+            except TimeoutError:
+                # Slow is not dead: a page takes half a minute on a bad line.
+                if self.wire.get_write_buffer_size() >= left:
+                    self.close(Close.SLOW_CONSUMER, "no progress: resume to catch up")
         return not self.closing
 
     # The end
@@ -237,5 +247,6 @@ class Connection:
             self.on_closed(self)
 
     def _stop_waiting(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

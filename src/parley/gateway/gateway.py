@@ -126,6 +126,8 @@ class Gateway:
         if self.draining:
             raise ChatError(Code.DRAINING)
         identity = await self._door.identify(request)
+        if self.draining:
+            raise ChatError(Code.DRAINING)
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None
         address = self._door.address_of(request)
         self._places.check(identity.actor.user_id, address)
@@ -168,13 +170,19 @@ class Gateway:
             log.exception("welcome_failed", connection=connection.id)
             connection.close(1011, "try again")
             return
-        if connection.bases is not None:
-            connection.bases = {**heads, **{c: seq for c, seq in connection.bases.items() if c not in heads}}
+        told, connection.bases = connection.bases or {}, dict(heads)
         now = rfc3339(self._clock.now_ms())
         welcome |= {"connection_id": connection.id, "server_time": now, "heartbeat_s": self._heartbeat_s}
         payload = connection.codec.welcome(welcome)
         if payload is not None:
             connection.push(frame(payload))
+        early, connection.early = connection.early or [], None
+        for signal in early:
+            self._hub.tell(connection, signal)
+        for conversation, cursor in told.items():
+            # What it was added to after welcome's moment.
+            if conversation not in heads:
+                self._hub.attach(connection, conversation, cursor)
         self._sessions.ready(connection)
 
     # Frames

@@ -6,6 +6,7 @@ from typing import Protocol
 from parley.gateway.connection import Connection, Outbound
 from parley.gateway.feed import Feed
 from parley.gateway.framing import frame
+from parley.protocol.errors import Close
 from parley.protocol.events import Entry, Signal
 from parley.protocol.types import ConversationId, EntryKind, UserId
 
@@ -125,12 +126,16 @@ class Hub:
 
     def invite(self, conversation_id: ConversationId, users: Sequence[UserId], cursor: int) -> None:
         """The users' connections are to hear a conversation from after `cursor` on."""
-        feed = self.feeds.get(conversation_id)
         for user in users:
             for connection in self.connections_of(user):
-                if feed is None or not feed.hears(connection):
-                    assert self.attacher is not None
-                    self.attacher.attach(connection, conversation_id, cursor)
+                self.attach(connection, conversation_id, cursor)
+
+    def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
+        """One connection's share of `invite`."""
+        feed = self.feeds.get(conversation_id)
+        if feed is None or not feed.hears(connection):
+            assert self.attacher is not None
+            self.attacher.attach(connection, conversation_id, cursor)
 
     def detach(self, user: UserId, conversation_id: ConversationId) -> None:
         """The user hears nothing of this conversation any more, on any device."""
@@ -150,6 +155,11 @@ class Hub:
     # What is not history
 
     def tell(self, connection: Connection, signal: Signal) -> None:
+        if connection.early is not None:
+            connection.early.append(signal)
+            if len(connection.early) > self.outbound.queue_frames:
+                connection.close(Close.SLOW_CONSUMER, "too much happened before the welcome")
+            return
         payload = connection.codec.signal(signal)
         if payload is not None:
             connection.push(frame(payload))

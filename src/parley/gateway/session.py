@@ -124,8 +124,7 @@ class Sessions:
         if isinstance(command, Durable):
             return self._dispatch.submit(connection.actor, command, self._reply(connection, request.ref, command))
         if type(command) is Resume:
-            self._catch_up.begin(connection, command, self._done(connection, request.ref))
-            return None
+            return self._catch_up.begin(connection, command, self._done(connection, request.ref))
         return self._ephemeral[type(command)](connection, request.ref, command)
 
     # Waiting
@@ -172,8 +171,9 @@ class Sessions:
         """A repeat is answered even so. Whoever does not stop is not read for a while, and so cannot cost more."""
         retry_after = max(1, int(ahead * 1000))
         command = request.command
-        if isinstance(command, Durable) and not (type(command) is SendMessage and command.to_user_id is not None):
+        if isinstance(command, Durable):
             reply = self._reply(connection, request.ref, command, retry_after)
+            # With a refusal it never has anything to wait for.
             self._dispatch.submit(connection.actor, command, reply, (Code.RATE_LIMITED, None))
         else:
             self._refuse(connection, request.ref, ChatError(Code.RATE_LIMITED, retry_after_ms=retry_after))
