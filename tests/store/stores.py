@@ -116,7 +116,7 @@ class Store:
         return message
 
     def client_id(self) -> str:
-        return f"c{next(self._numbers)}"
+        return f"auto-{next(self._numbers)}"
 
     # What there is
 
