@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.store.stores import KITS, Cast, Kit, Store
 
 from parley.protocol.types import ConversationId, UserId
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Faults are logged with their tracebacks, and to draw those takes longer than the test."""
+    with capture_logs():
+        yield
 
 
 @pytest.fixture(params=list(KITS.values()), ids=list(KITS))

@@ -15,7 +15,7 @@ class FaultyHot:
 
     def __init__(self, inner: HotSql) -> None:
         self._inner = inner
-        self.before: Callable[[str, Any], None] = lambda statement, given: None
+        self.before: Callable[[str, Any], None] = nothing
         """Called with each statement's name and what it is given; what it raises, the statement raises."""
 
     def __getattr__(self, statement: str) -> Callable[[Cursor, Any], Any]:
@@ -45,19 +45,21 @@ def io_error(name: str, kind: type[sqlite3.Error] = sqlite3.OperationalError) ->
     return error
 
 
-def failing(
-    error: Exception, times: int = 1, when: Callable[[str, Any], bool] = lambda *_: True
-) -> Callable[..., None]:
-    """Raise it the first `times` that the condition holds."""
-    left = times
+def failing(error: Exception, when: Callable[[str, Any], bool], *, once: bool = False) -> Callable[..., None]:
+    """For `FaultyHot.before`: raise it whenever, or the first time that, the condition holds."""
+    spent = False
 
     def before(statement: str, given: Any) -> None:
-        nonlocal left
-        if left and when(statement, given):
-            left -= 1
+        nonlocal spent
+        if when(statement, given) and not (once and spent):
+            spent = True
             fresh = copy(error)
             # One exception raised twice would be its own context, and printing it would not end.
             fresh.__context__ = fresh.__cause__ = None
             raise fresh
 
     return before
+
+
+def nothing(_statement: str, _given: Any) -> None:
+    """For `FaultyHot.before`: no fault any more."""

@@ -6,6 +6,7 @@ A new implementation earns its place by one row in `KITS`: its id stands in the 
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -38,19 +39,25 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Kit:
-    """How one implementation is opened on a folder: the writer's engine, the readers' engine, the hot statements."""
+    """How one implementation is opened on a folder: the writer's engine, the readers' engine, the hot statements, and
+    whether batches are decided on the thread that submits them."""
 
     writer: Callable[[Path], Engine]
     readers: Callable[[Path], Engine]
     hot: Callable[[], HotSql]
+    inline: bool
 
 
+SQLITE = Kit(
+    writer=lambda folder: writer_engine(folder / "parley.db"),
+    readers=lambda folder: reader_engine(folder / "parley.db", 2),
+    hot=SqliteHot,
+    inline=True,
+)
 KITS = {
-    "sqlite": Kit(
-        writer=lambda folder: writer_engine(folder / "parley.db"),
-        readers=lambda folder: reader_engine(folder / "parley.db", 2),
-        hot=SqliteHot,
-    ),
+    "sqlite": SQLITE,
+    # As engines behind a network do it; on SQLite, what cannot be decided inline goes this way too.
+    "sqlite-threaded": replace(SQLITE, inline=False),
 }
 
 
@@ -73,7 +80,9 @@ class Store:
             self.lobby = ConversationId(connection.scalars(select(conversations.c.id)).first() or 0)
         self.ids = Snowflakes(self.clock, after=newest)
         self.database = SqlDatabase(self.engine, self.kit.readers(self.folder), 2)
-        self.batches = SqlBatches(self.database.writer, self.hot or self.kit.hot(), self.ids, self.clock)
+        self.batches = SqlBatches(
+            self.database.writer, self.hot or self.kit.hot(), self.ids, self.clock, inline=self.kit.inline
+        )
         self.database.start()
         return self
 
@@ -89,6 +98,9 @@ class Store:
     # Batches
 
     def attempt(self, appends: Sequence[Append], marks: Sequence[Mark] = ()) -> BatchResult | StoreUnavailable:
+        while self.kit.inline and self.database.writer._unfinished:
+            # It has answered and is about to put its job down; only then is the next batch decided inline.
+            time.sleep(0)
         answers: queue.SimpleQueue[BatchResult | StoreUnavailable] = queue.SimpleQueue()
         self.batches.submit(appends, marks, answers.put)
         return answers.get(timeout=PATIENCE)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.store.faults import FaultyHot, failing, inserts, io_error
+from tests.store.faults import FaultyHot, failing, inserts, io_error, nothing
 from tests.store.stores import Kit, Store, ack_of, refusal_of
 
 from parley.protocol import commands as c
@@ -68,7 +68,7 @@ def test_a_statement_that_fails_for_one_row_fails_alone(
     store: Store, hot: FaultyHot, ann: UserId, bob: UserId, group: ConversationId, error: Exception
 ) -> None:
     """Whichever way the engine says it, and also when the fault is our own."""
-    hot.before = failing(error, 99, is_poison)
+    hot.before = failing(error, is_poison)
 
     outcomes = store.write(send(ann, group, "a"), send(bob, group, "poison"), send(ann, group, "b"))
 
@@ -92,7 +92,7 @@ def test_repeats_among_what_fails_are_still_repeats(
     store: Store, hot: FaultyHot, ann: UserId, group: ConversationId
 ) -> None:
     store.write(send(ann, group, "old"))
-    hot.before = failing(sqlite3.DataError("too big"), 99, is_poison)
+    hot.before = failing(sqlite3.DataError("too big"), is_poison)
 
     outcomes = store.write(
         send(ann, group, "old"), send(ann, group, "new"), send(ann, group, "poison"), send(ann, group, "new")
@@ -136,9 +136,10 @@ def test_a_batch_that_cannot_be_written_leaves_nothing(
         Append(ann, c.ChangeConversation(group, "t", title="Ours")),
         send(ann, group, "s"),
     ]
-    hot.before = failing(io_error("SQLITE_FULL"), 1, lambda name, _: name == statement)
+    hot.before = failing(io_error("SQLITE_FULL"), lambda name, _: name == statement)
 
     failed = store.attempt(batch)
+    hot.before = nothing
 
     assert type(failed) is StoreUnavailable
     assert store.everything() == before
@@ -162,7 +163,8 @@ def test_a_batch_that_cannot_be_written_leaves_nothing(
 def test_only_what_cannot_be_trusted_any_more_is_broken(
     store: Store, hot: FaultyHot, ann: UserId, group: ConversationId, error: sqlite3.Error, broken: bool
 ) -> None:
-    hot.before = failing(error, 1, lambda name, _: name == "insert_messages")
+    """Once is enough for it to be broken: it is not tried again to see whether it goes better."""
+    hot.before = failing(error, lambda name, _: name == "insert_messages", once=broken)
 
     failed = store.attempt([send(ann, group, "a")])
 
@@ -208,8 +210,8 @@ def test_the_refusal_of_a_poisoned_command_is_not_kept(
     store: Store, hot: FaultyHot, ann: UserId, group: ConversationId
 ) -> None:
     """When what was wrong is mended, its retry goes through."""
-    hot.before = failing(sqlite3.DataError("too big"), 99, is_poison)
+    hot.before = failing(sqlite3.DataError("too big"), is_poison)
     assert refusal_of(store.write(send(ann, group, "poison"))[0]) is Code.INTERNAL
 
-    hot.before = lambda statement, given: None
+    hot.before = nothing
     assert seqs(store.write(send(ann, group, "poison"))) == [3]

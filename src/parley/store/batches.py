@@ -78,11 +78,10 @@ class SqlBatches:
             return None
         try:
             return transaction, self._apply(connection, appends, marks, optimistic=True)
-        except Exception:
-            try:
-                transaction.rollback()
-            except Exception:
-                connection.invalidate()
+        except Exception as error:
+            _roll_back(connection, transaction)
+            # A failed fsync must not be tried again on the thread either.
+            self._writer.failed(connection, error)
             return None
 
     def _commit(
@@ -92,6 +91,8 @@ class SqlBatches:
         try:
             transaction.commit()
         except Exception as error:
+            # Until then SQLAlchemy keeps the failed transaction, and no other could begin.
+            _roll_back(connection, transaction)
             failure = self._writer.failed(connection, error)
             if failure is None:
                 log.exception("commit_failed")
@@ -188,6 +189,13 @@ class SqlBatches:
         finally:
             cursor.close()
         return BatchResult(outcomes, marked)
+
+
+def _roll_back(connection: Connection, transaction: Transaction) -> None:
+    try:
+        transaction.rollback()
+    except Exception:
+        connection.invalidate()
 
 
 def _preload(ledger: Ledger, appends: Sequence[Append], *, optimistic: bool) -> None:

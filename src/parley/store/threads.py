@@ -73,7 +73,8 @@ class Writer:
             self._thread.join()
 
     def failed(self, connection: Connection, error: Exception) -> StoreUnavailable | None:
-        """On the writer's thread, after a transaction has failed: `failures.unavailable`, and nothing stays open."""
+        """For whoever has the connection, when a transaction has failed: `failures.unavailable`, and nothing stays
+        open."""
         found = unavailable(error)
         if isinstance(found, StoreBroken):
             self.broken = found
