@@ -5,6 +5,7 @@ a frame with a close (1009, 1002) it may still deliver it, so a closing connecti
 """
 
 import asyncio
+from functools import cache
 from typing import Any, cast
 
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, WSUpgradeResponse
@@ -143,13 +144,19 @@ class Protocol(WSProtocol):  # type: ignore[misc]  # a C class without type info
         self.was_read()
 
 
+@cache
+def _answer(subprotocol: str | None) -> WSUpgradeResponse:
+    """One for all connections: picows writes the accepted key into it, sends it at once, and keeps it."""
+    return WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None)
+
+
 def start(gateway: Admitter, ticket: Ticket, transport: asyncio.Transport, request: bytes, early: bytes) -> None:
     """Take the transport over. The request is told to picows again without what it does not need, and keeps, of it."""
     listener = Listener(gateway, ticket)
-    extra = {"Sec-WebSocket-Protocol": ticket.subprotocol} if ticket.subprotocol else None
+    answer = _answer(ticket.subprotocol)
 
     def factory(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(extra), listener)
+        return WSUpgradeResponseWithListener(answer, listener)
 
     protocol = Protocol(
         None, None, False, factory, SILENT, True, None, False, 25, 20, WSAutoPingStrategy.PING_WHEN_IDLE, False,
@@ -159,6 +166,8 @@ def start(gateway: Admitter, ticket: Ticket, transport: asyncio.Transport, reque
     protocol.connection_made(transport)
     transport.set_protocol(protocol)
     _feed(protocol, _essence(request))
+    # It keeps the request for as long as the connection lives, and nobody asks for its headers again.
+    protocol.transport.request.headers.clear()
     if early:
         _feed(protocol, early)
 

@@ -56,6 +56,7 @@ def upgrade_class(gateway: Admitter, engine: Engine) -> type[asyncio.Protocol]:
             self._transport: asyncio.Transport
             self._request = b""
             self._early = b""
+            self._asked = False
             self._task: asyncio.Task[None] | None = None
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,7 +64,8 @@ def upgrade_class(gateway: Admitter, engine: Engine) -> type[asyncio.Protocol]:
             self._transport = transport  # type: ignore[assignment]
 
         def data_received(self, data: bytes) -> None:
-            if self._task is None:
+            if not self._asked:
+                self._asked = True
                 self._request = data
                 self._task = asyncio.get_running_loop().create_task(self._decide())
             elif len(self._early) + len(data) <= EARLY_BYTES:
@@ -92,7 +94,11 @@ def upgrade_class(gateway: Admitter, engine: Engine) -> type[asyncio.Protocol]:
                 log.exception("admission_failed")
                 self._refuse(ChatError(Code.INTERNAL))
             else:
-                engine(gateway, ticket, self._transport, self._request, self._early)
+                raw, early, self._request, self._early = self._request, self._early, b"", b""
+                engine(gateway, ticket, self._transport, raw, early)
+            finally:
+                # The task and this hold each other; nothing of it is wanted any more.
+                self._task = None
 
         def _refuse(self, error: ChatError) -> None:
             self._transport.write(refusal(error))
