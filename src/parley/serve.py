@@ -34,6 +34,7 @@ class PatientHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     """Runs while a head is awaited, from the connection's first moment on."""
     _head_bytes = 0
+    _header_bytes = 0
     _refused = False
     _handed_over = False
 
@@ -62,7 +63,8 @@ class PatientHttp(HttpToolsProtocol):
         if self._handed_over:
             return
         if self._deadline is not None and under_way:
-            self._grow(len(data))
+            self._head_bytes += len(data)
+            self._check(self._head_bytes)
         elif self.timeout_keep_alive_task is None and self._between_requests():
             # Line breaks between requests: they begin nothing, and have ended the wait of an idle connection.
             self._expect_head()
@@ -71,9 +73,8 @@ class PatientHttp(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
 
-    def _grow(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES and not self._refused:
+    def _check(self, size: int) -> None:
+        if size > HEAD_BYTES and not self._refused:
             self._refused = True
             self.transport.write(
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -85,12 +86,13 @@ class PatientHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._expect_head()
-        self._head_bytes = 0
+        self._head_bytes = self._header_bytes = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A head that comes in one piece is counted here, one that comes in many is counted as they come.
-        self._grow(len(name) + len(value))
+        # For a head that comes in one piece; one that comes in many is counted as they come.
+        self._header_bytes += len(name) + len(value)
+        self._check(self._header_bytes)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -110,7 +112,7 @@ class PatientHttp(HttpToolsProtocol):
         return not self._refused and super()._should_upgrade()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the socket over, and let go of it: parser and protocol hold each other, some 2 KiB for each connection."""
+        """Hand the socket over, and let go of it: parser and protocol hold each other, 2 KiB for each connection."""
         super().handle_websocket_upgrade()
         self._handed_over = True
         for name in ("parser", "headers", "scope", "flow", "transport", "cycle"):
