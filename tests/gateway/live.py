@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from parley.settings import Settings
 from parley.store.migrate import upgrade
 from parley.store.sqlite import writer_engine
 from parley.testing import RawSocket
+from parley.testing.raw import PATIENCE
 
 PASSWORD = "correct horse battery"
 KEY = b"k" * 32
@@ -143,6 +144,13 @@ class Live:
         assert answer.status == 101, answer
         assert (await socket.json())["type"] == "welcome"
         return socket
+
+
+async def until(true: Callable[[], object], within: float = PATIENCE) -> None:
+    """Wait for what nobody announces, such as a socket's buffer."""
+    async with asyncio.timeout(within):
+        while not true():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
 
 
 class Template:

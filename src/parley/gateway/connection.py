@@ -18,6 +18,8 @@ from parley.protocol.types import ConversationId, UserId
 
 CLOSE_SECONDS = 5.0
 """How long a peer may take to answer a close frame before the socket is cut."""
+FEW, PIECE_BYTES = 8, 262_144
+"""A turn of more frames and bytes than this is written in pieces, so that a full socket is noticed on the way."""
 DRAIN_SECONDS = 30.0
 """A page of a resume that makes no progress for this long is a dead reader."""
 
@@ -80,7 +82,10 @@ class Outbound:
             if connection.paused:
                 connection.queue_up(turn)
             elif type(turn) is list:
-                connection.wire.write(b"".join(turn))
+                if len(turn) > FEW and sum(map(len, turn)) > PIECE_BYTES:
+                    connection.write_by_pieces(turn)
+                else:
+                    connection.wire.write(b"".join(turn))
             else:
                 connection.wire.write(turn)
 
@@ -165,6 +170,18 @@ class Connection:
             self.wire.write(b"".join(waiting))
         if not self.paused:
             self._stop_waiting()
+
+    def write_by_pieces(self, turn: list[bytes]) -> None:
+        """Much at once would all be kept for a socket that takes none of it: from where it is full the bound counts."""
+        start = size = 0
+        for index, one in enumerate(turn, 1):
+            size += len(one)
+            if size >= PIECE_BYTES or index == len(turn):
+                self.wire.write(b"".join(turn[start:index]))
+                start, size = index, 0
+                if self.paused and index < len(turn):
+                    self.queue_up(turn[start:])
+                    return
 
     def queue_up(self, turn: Any) -> None:
         if self.closing:

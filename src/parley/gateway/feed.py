@@ -114,15 +114,16 @@ class Feed:
                 self._go_live(connection)
 
     def _encode(self, codec: Codec, entries: Sequence[Entry]) -> list[bytes]:
-        """Frames of bounded size, each made once for this dialect."""
+        """One piece per page, of bounded size and made once for this dialect."""
         assert self.head is not None
         pages = pages_of(entries)
         self.encodings += len(pages)
         made = []
         for number, page in enumerate(pages, 1):
             frames = codec.entries(self.about, self.head, number < len(pages), page)
-            made += [frame(payload) for payload in frames]
-        return [b"".join(made)] if len(made) > 1 else made
+            if frames:
+                made.append(b"".join([frame(payload) for payload in frames]) if len(frames) > 1 else frame(frames[0]))
+        return made
 
     def signal(self, signal: Signal, without: int | None = None) -> None:
         """Deliver what is not history; `without`: the user it is about, who knows."""
