@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from tests.store.stores import KITS, Store
 
 from parley.protocol.commands import SendMessage
 from parley.protocol.types import ConversationId, UserId
+from parley.store import sqlite
 from parley.store.failures import unavailable
 from parley.store.interface import Append, BatchResult, StoreBroken, StoreUnavailable
-from parley.store.sqlite import DataFolderInUse, FolderLock, reader_engine, writer_engine
+from parley.store.sqlite import BUSY_MS, DataFolderInUse, FolderLock, reader_engine, writer_engine
 from parley.store.tables import meta
 
 
@@ -103,16 +105,38 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(
 
 
 def test_a_lock_that_somebody_holds_is_waited_for_and_then_refused(
-    store: Store, tmp_path: Path, ann: UserId, group: ConversationId
+    store: Store, tmp_path: Path, ann: UserId, group: ConversationId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup tool, an administrator's shell: when they let go, everything goes on."""
-    set_pragma(store, "busy_timeout = 20")
+    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
     other = writer_engine(tmp_path / "parley.db")
     with other.connect() as connection, connection.begin():
         assert type(store.attempt(batch(ann, group, "c"))) is StoreUnavailable
     other.dispose()
 
     assert isinstance(store.attempt(batch(ann, group, "c")), BatchResult)
+
+
+async def test_a_lock_that_somebody_holds_does_not_hold_up_the_event_loop(
+    store: Store, tmp_path: Path, ann: UserId, group: ConversationId
+) -> None:
+    """The batch is decided on the loop, but only the thread may wait; when they let go, it goes through."""
+    loop, answer = asyncio.get_running_loop(), asyncio.Event()
+    results: list[BatchResult | StoreUnavailable] = []
+
+    def done(result: BatchResult | StoreUnavailable) -> None:
+        results.append(result)
+        loop.call_soon_threadsafe(answer.set)
+
+    other = writer_engine(tmp_path / "parley.db")
+    with other.connect() as connection, connection.begin():
+        begun = loop.time()
+        store.batches.submit(batch(ann, group, "c"), [], done)
+        assert loop.time() - begun < BUSY_MS / 2000
+    await answer.wait()
+    other.dispose()
+
+    assert isinstance(results[0], BatchResult)
 
 
 def test_a_damaged_file_is_found_out(store: Store, ann: UserId, group: ConversationId) -> None:

@@ -1,5 +1,6 @@
 """SQLite as the store of one process: WAL, every commit synced, an exclusive lock on the data folder."""
 
+import asyncio
 import fcntl
 import os
 import shutil
@@ -7,8 +8,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 BUSY_MS = 5000
@@ -41,6 +43,7 @@ def writer_engine(file: Path) -> Engine:
         # fullfsync: on macOS an fsync reaches the drive, not the disk; elsewhere it changes nothing.
         ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "wal_autocheckpoint=4000", "cache_size=-65536"),
         "BEGIN IMMEDIATE",
+        wait=False,
     )
 
 
@@ -49,7 +52,8 @@ def reader_engine(file: Path, readers: int) -> Engine:
     return _engine(file, ("query_only=ON", "wal_autocheckpoint=0", "cache_size=-16384"), "BEGIN", readers)
 
 
-def _engine(file: Path, pragmas: tuple[str, ...], begin: str, size: int = 1) -> Engine:
+def _engine(file: Path, pragmas: tuple[str, ...], begin: str, size: int = 1, *, wait: bool = True) -> Engine:
+    """`wait`: its threads may all wait for a lock that another process holds, such as an administrator's shell."""
     engine = create_engine(
         f"sqlite+pysqlite:///{file}",
         poolclass=QueuePool,
@@ -66,15 +70,33 @@ def _engine(file: Path, pragmas: tuple[str, ...], begin: str, size: int = 1) -> 
     @event.listens_for(engine, "connect")
     def _connected(connection: DBAPIConnection, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in ("foreign_keys=ON", "temp_store=MEMORY", *pragmas):
+        for pragma in ("foreign_keys=ON", "temp_store=MEMORY", *pragmas, *(() if wait else ("busy_timeout=0",))):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+    def _begin(connection: Connection) -> None:
+        try:
+            connection.exec_driver_sql(begin)
+        except OperationalError:
+            # Batches begin on the event loop, where all sockets would wait with this one.
+            if wait or _on_event_loop():
+                raise
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_MS}")
+            try:
+                connection.exec_driver_sql(begin)
+            finally:
+                connection.exec_driver_sql("PRAGMA busy_timeout=0")
 
     return engine
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def backup(file: Path, suffix: str) -> Path:
