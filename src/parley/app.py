@@ -20,6 +20,10 @@ from parley.gateway.gateway import Gateway
 from parley.gateway.greeter import Greeter
 from parley.gateway.heartbeat import Wheel
 from parley.gateway.hub import Hub
+from parley.gateway.legacy.admission import LegacyDoor
+from parley.gateway.legacy.by_number import DirectManners, KamaManners
+from parley.gateway.legacy.manners import Manners
+from parley.gateway.legacy.one_room import LobbyManners, RoomManners
 from parley.gateway.limits import Bucket, Places
 from parley.gateway.session import Sessions
 from parley.gateway.source import ServiceSource
@@ -36,6 +40,7 @@ from parley.protocol.types import ConversationId, UserId
 from parley.services.accounts import Accounts
 from parley.services.conversations import Conversations
 from parley.services.history import History
+from parley.services.legacy import Legacy
 from parley.services.tokens import signing_key
 from parley.settings import Settings
 from parley.store.batches import SqlBatches
@@ -120,8 +125,14 @@ class Parley:
         self.history = History(self.database)
         self.dispatch = Dispatch(self.log, self.conversations, text_chars=limits.text_chars)
 
+        self.legacy = Legacy(
+            self.database, self.clock, self.conversations, self.history, rooms=limits.rooms,
+            reserved=[settings.assistant.name],
+        )  # fmt: skip
+
         # The gateway: sockets
-        self.catch_up = CatchUp(self.hub, ServiceSource(self.conversations, self.history), store.epoch)
+        source = ServiceSource(self.conversations, self.history, self.legacy)
+        self.catch_up = CatchUp(self.hub, source, store.epoch)
         self.hub.attacher = self.catch_up
         self.wheel = Wheel(settings.heartbeat.ping_s, settings.heartbeat.silence_s)
         watching = Watching(self.hub, self.presence)
@@ -149,12 +160,32 @@ class Parley:
             clock=self.clock,
             frame_bytes=limits.frame_bytes,
             heartbeat_s=round(settings.heartbeat.ping_s),
+            manners=self._manners(sessions),
         )
         self.marked = sessions.marked
         self.accounts.on_session_ended.append(self.gateway.end_session)
         self.websocket = upgrade_class(self.gateway, ENGINES[settings.websocket.engine])
         self.metrics.connections.set_function(lambda: self.gateway.connections)
         self.http: FastAPI = create_app(self)
+
+    def _manners(self, sessions: Sessions) -> dict[str, Manners]:
+        """The older dialects that are on."""
+        settings, server = self.settings, self.settings.server
+        door = LegacyDoor(
+            self.accounts, allowed_origins=settings.auth.allowed_origins, guests=settings.auth.guests,
+            listeners=[server.host, *server.listen],
+        )  # fmt: skip
+        parts = (self.hub, self.legacy, self.catch_up, sessions, door)
+        kama = settings.compat.kama
+        known: dict[str, Manners] = {
+            "lobby": LobbyManners(*parts, self.dispatch, self.clock),
+            "room": RoomManners(*parts, self.dispatch, self.clock),
+            "direct": DirectManners(*parts),
+            "kama": KamaManners(
+                *parts, self.dispatch, self.fanout, text_type=kama.text_type, trust_client_id=kama.trust_client_id
+            ),
+        }
+        return {name: manners for name, manners in known.items() if name in settings.compat.enabled}
 
     @property
     def draining(self) -> bool:

@@ -90,6 +90,12 @@ class Dispatch:
         else:
             self._append(actor, _addressed(command, conversation), reply, None)
 
+    async def may_reach(self, actor: Actor, other: UserId) -> None:
+        """Whether something that is not stored may be passed to this user. Raises ChatError: forbidden,
+        unknown_user."""
+        if self._directs.known_direct(actor.user_id, other) is None:
+            await self._directs.open_direct(actor, other)
+
     async def run(self, actor: Actor, command: Durable) -> Ack:
         """For callers that wait, such as HTTP. Raises ChatError."""
         outcome = await self._wait(lambda reply: self.submit(actor, command, reply))

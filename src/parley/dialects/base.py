@@ -25,6 +25,8 @@ class Codec(Protocol):
     """One dialect. Encoders return None, or no frames, where the dialect has none for it."""
 
     name: str
+    may_hush: bool
+    """Whether `echoes` is ever False, so that it has to be asked."""
 
     def decode(self, frame: str) -> Request:
         """Raises BadFrame, and nothing else, for whatever is not a frame of this dialect."""

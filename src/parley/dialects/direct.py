@@ -52,6 +52,7 @@ class DirectCodec:
     """The direct dialect's `Codec`. `rooms` finds an open room by its name, without waiting; None: there is none."""
 
     name = "direct"
+    may_hush = True
 
     def __init__(self, lobby_id: ConversationId, rooms: Callable[[str], ConversationId | None]) -> None:
         self._lobby_id = lobby_id

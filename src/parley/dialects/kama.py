@@ -65,6 +65,7 @@ class KamaCodec:
     """The kama dialect's `Codec`. `text_type` is the number of a text: 1, or 0 for the variant."""
 
     name = "kama"
+    may_hush = True
 
     def __init__(self, text_type: int = 1) -> None:
         self._text_type = text_type

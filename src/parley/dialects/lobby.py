@@ -46,9 +46,10 @@ class LobbyCodec:
     """
 
     name = "lobby"
+    may_hush = False
 
     def __init__(self, lobby_id: ConversationId, reserved: Iterable[str] = ()) -> None:
-        self._lobby = lobby_id
+        self.room_id = lobby_id
         self._reserved = frozenset(_key(name) for name in (*RESERVED, *reserved))
 
     def decode(self, frame: str) -> Request:
@@ -89,7 +90,7 @@ class LobbyCodec:
         }
 
     def _send(self, text: str, legacy: dict[str, str]) -> SendMessage:
-        return SendMessage(self._lobby, new_client_id(), text, legacy={"dialect": self.name, **legacy})
+        return SendMessage(self.room_id, new_client_id(), text, legacy={"dialect": self.name, **legacy})
 
     def welcome(self, welcome: dict[str, Any]) -> None:
         return None

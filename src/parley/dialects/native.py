@@ -191,6 +191,7 @@ class NativeCodec:
     """The native protocol's `Codec`."""
 
     name = "native"
+    may_hush = False
 
     def decode(self, frame: str) -> Request:
         try:

@@ -31,10 +31,11 @@ class RoomCodec:
     """
 
     name = "room"
+    may_hush = False
 
     def __init__(self, room_id: ConversationId, name: str) -> None:
-        self._room_id = room_id
-        self._room = name
+        self.room_id = room_id
+        self.room = name
 
     def decode(self, frame: str) -> Request:
         found = decode_object(frame)
@@ -54,13 +55,13 @@ class RoomCodec:
         content = text_of(payload, "content")
         if content is None or not content.strip():
             raise BadFrame("content must not be empty.")
-        return SendMessage(self._room_id, new_client_id(), content)
+        return SendMessage(self.room_id, new_client_id(), content)
 
     def _typing(self, payload: dict[str, Any]) -> Command:
         is_typing = payload.get("is_typing")
         if not isinstance(is_typing, bool):
             raise BadFrame("is_typing must be true or false.")
-        return SetTyping(self._room_id, is_typing)
+        return SetTyping(self.room_id, is_typing)
 
     def welcome(self, welcome: dict[str, Any]) -> None:
         """`init` takes its place: it is a signal, because it says who is there."""
@@ -78,7 +79,7 @@ class RoomCodec:
             "message",
             {
                 "id": entry.seq,
-                "room_id": self._room,
+                "room_id": self.room,
                 "user_id": entry.by,
                 "username": name_of(entry),
                 "color": color_of(entry.by),
@@ -96,7 +97,7 @@ class RoomCodec:
             return _frame(PASSED_ON[signal.type], payload)
         if signal.type == "typing":
             user_id = int(payload["user_id"])
-            username = payload.get("username") or f"u{user_id}"
+            username = signal.by_name or payload.get("username") or f"u{user_id}"
             return _frame("typing", {"user_id": user_id, "username": username, "is_typing": payload["is_typing"]})
         if signal.type == "notice" and "content" in payload:
             created_at = payload.get("created_at", "")

@@ -25,6 +25,8 @@ from parley.store.interface import StoreUnavailable
 
 log = structlog.get_logger()
 
+LATEST = 1 << 62
+"""A cursor beyond every head: a page from there has no entries, and tells the head."""
 GAP = 10_000
 """Entries a resume will send of one conversation; a longer gap is a reset and the client takes a snapshot."""
 
@@ -39,6 +41,11 @@ class Source(Protocol):
         self, conversation: ConversationId, after: int, limit: int, max_bytes: int, reader: UserId | None
     ) -> tuple[list[Entry], int] | None:
         """(entries, head); None if `reader` may not read it."""
+
+    async def named_entries_after(
+        self, conversation: ConversationId, after: int, reader: UserId | None
+    ) -> tuple[list[Entry], int] | None:
+        """The same with the writers' names; None for a `reader` who may not read it."""
 
     async def describe(self, actor: Actor, conversation: ConversationId) -> dict[str, Any]:
         """The conversation in welcome's shape. Raises ChatError."""
@@ -157,9 +164,7 @@ class CatchUp:
         """Send pages from `cursor` until the head, then subscribe. Returns the seq it is live from, None if it may
         not read."""
         while await connection.drained():
-            page = await self._source.entries_after(
-                feed.conversation_id, cursor, FRAME_ENTRIES, FRAME_BYTES, connection.actor.user_id
-            )
+            page = await self._page(connection, feed.conversation_id, cursor)
             if page is None or connection.closing:
                 return None
             entries, head = page
@@ -173,10 +178,32 @@ class CatchUp:
                 return cursor
         return None
 
+    async def _page(
+        self, connection: Connection, conversation: ConversationId, cursor: int
+    ) -> tuple[list[Entry], int] | None:
+        actor = connection.actor
+        if connection.legacy is None:
+            return await self._source.entries_after(conversation, cursor, FRAME_ENTRIES, FRAME_BYTES, actor.user_id)
+        if actor.guest and actor.guest_of != conversation:
+            return None
+        return await self._source.named_entries_after(conversation, cursor, None if actor.guest else actor.user_id)
+
+    async def follow(self, connection: Connection, feed: Feed, cursor: int | None) -> int | None:
+        """`_follow` for a dialect that does not resume by itself; `cursor` None: from now on."""
+        if cursor is None:
+            page = await self._page(connection, feed.conversation_id, LATEST)
+            if page is None:
+                return None
+            cursor = page[1]
+        return await self._follow(connection, feed, cursor)
+
     # Joining a conversation while connected
 
     def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
         if connection.closing:
+            return
+        if connection.legacy is not None:
+            connection.legacy.manners.attach(connection, conversation_id, cursor)
             return
         if connection.bases is not None:
             # Not live yet: it is told, and hears it once it says where it stands.

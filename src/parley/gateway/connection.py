@@ -36,6 +36,15 @@ class Wire(Protocol):
     def resume_reading(self) -> None: ...
 
 
+class LegacySide(Protocol):
+    """What the hot path asks of an older dialect's connection."""
+
+    away: Any
+    label: dict[str, str]
+    manners: Any
+    own: set[str]
+
+
 class Outbound:
     """The connections that have something to write this turn, and the bounds of their queues."""
 
@@ -95,7 +104,7 @@ class Connection:
 
     __slots__ = (
         "__weakref__", "actor", "bad_frames", "bases", "busy", "cancel_close", "catching", "closed", "closing",
-        "codec", "early", "feeds", "heard", "id", "inbox", "live", "on_closed", "outbound", "paused", "queue",
+        "codec", "early", "feeds", "heard", "id", "inbox", "legacy", "live", "on_closed", "outbound", "paused", "queue",
         "queued_bytes", "queued_frames", "reading_paused", "resuming", "session_id", "tokens", "tokens_at", "turn",
         "waiter", "watching", "wire",
     )  # fmt: skip
@@ -138,6 +147,8 @@ class Connection:
         """A command of it is waiting for something; later ones wait in `inbox`, so that none overtakes it."""
         self.inbox: list[str] | None = None
         self.reading_paused = False
+        self.legacy: LegacySide | None = None
+        """Of a connection that speaks an older dialect: what it has beside this."""
         self.cancel_close: asyncio.TimerHandle | None = None
         self.on_closed: Callable[[Connection], None] | None = None
 

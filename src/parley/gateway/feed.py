@@ -7,7 +7,7 @@ seq.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from parley.dialects.base import Codec
 from parley.gateway.connection import Connection, Outbound
@@ -21,10 +21,22 @@ FRAME_BYTES = 262_144
 Heal = Callable[["Feed", int], None]
 
 
+class Attendance(Protocol):
+    """Who is there, as some dialects show it."""
+
+    def came(self, connection: Connection) -> None: ...
+    def went(self, connection: Connection) -> None: ...
+    def became(self, connection: Connection, user_id: int) -> None: ...
+    def relabel(self, connection: Connection, label: dict[str, str]) -> None: ...
+
+
 class Feed:
     """`head` is the last seq this node has passed on, or None while it has passed on nothing and nobody is live."""
 
-    __slots__ = ("about", "conversation_id", "deliveries", "encodings", "head", "late", "live", "outbound", "tracking")
+    __slots__ = (
+        "about", "attendance", "conversation_id", "deliveries", "encodings", "head", "late", "live", "outbound",
+        "tracking",
+    )  # fmt: skip
 
     def __init__(self, conversation_id: ConversationId, outbound: Outbound) -> None:
         self.conversation_id = conversation_id
@@ -36,6 +48,8 @@ class Feed:
         """Subscribers by dialect: each dialect's frame is made once."""
         self.late: dict[Connection, int] = {}
         """Subscribers that were sent entries by pages which the feed has not passed yet, and up to where."""
+        self.attendance: Attendance | None = None
+        """Told who comes and goes, while clients of dialects are here that show it."""
         self.tracking = 0
         """Resumes under way: while one reads the store, the feed must note what is published."""
         self.encodings = 0
@@ -67,6 +81,8 @@ class Feed:
         else:
             self._go_live(connection)
         connection.feeds.add(self)
+        if self.attendance is not None:
+            self.attendance.came(connection)
 
     def _go_live(self, connection: Connection) -> None:
         self.live.setdefault(connection.codec, {})[connection] = None
@@ -79,6 +95,8 @@ class Feed:
             del group[connection]
             if not group:
                 del self.live[connection.codec]
+        if self.attendance is not None:
+            self.attendance.went(connection)
 
     # Passing on
 
@@ -97,11 +115,26 @@ class Feed:
         """Deliver fresh, contiguous entries to all who hear this conversation."""
         self.head = entries[-1].seq
         for codec, connections in self.live.items():
+            if codec.may_hush and self._hushed(codec, connections, entries):
+                continue
             for encoded in self._encode(codec, entries):
                 self.deliveries += len(connections)
                 self.outbound.deliver(connections, encoded)
         if self.late:
             self._publish_late(entries)
+
+    def _hushed(self, codec: Codec, connections: dict[Connection, None], entries: Sequence[Entry]) -> bool:
+        """Some dialects do not echo a message to the socket that sent it. Such conversations are of two, so each of
+        their sockets may be served by itself. False: there is nothing to hush."""
+        if all(codec.echoes(self.about, entry) for entry in entries):
+            return False
+        for connection in connections:
+            own = connection.legacy.own if connection.legacy is not None else set()
+            rest = [entry for entry in entries if entry.client_id not in own or codec.echoes(self.about, entry)]
+            own.difference_update(entry.client_id for entry in entries)
+            for encoded in self._encode(codec, rest) if rest else ():
+                connection.push(encoded)
+        return True
 
     def _publish_late(self, entries: Sequence[Entry]) -> None:
         for connection, read in list(self.late.items()):
@@ -138,6 +171,13 @@ class Feed:
                 for connection in connections:
                     if connection.actor.user_id != without:
                         connection.push(encoded)
+
+    def signal_dialect(self, dialect: str, signal: Signal) -> None:
+        """To the clients of one dialect only."""
+        for codec, connections in self.live.items():
+            payload = codec.signal(signal) if codec.name == dialect else None
+            if payload is not None:
+                self.outbound.deliver(connections, frame(payload))
 
 
 def pages_of(entries: Sequence[Entry]) -> list[Sequence[Entry]]:

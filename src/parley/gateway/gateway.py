@@ -17,12 +17,15 @@ from parley.gateway.framing import PONG, frame
 from parley.gateway.handshake import UpgradeRequest
 from parley.gateway.heartbeat import Wheel
 from parley.gateway.hub import Hub
+from parley.gateway.legacy.choice import choose, is_legacy
+from parley.gateway.legacy.manners import LegacyState, Manners
 from parley.gateway.limits import Bucket, Places
 from parley.gateway.session import Sessions
 from parley.gateway.watching import Watching
 from parley.protocol.commands import Actor
 from parley.protocol.errors import ChatError, Close, Code
 from parley.protocol.types import ConversationId, UserId
+from parley.store.interface import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -60,9 +63,18 @@ class Admission:
     """A granted upgrade. `open` is called once, when the handshake is done."""
 
     def __init__(
-        self, gateway: "Gateway", identity: Identity, codec: Codec, address: str | None, subprotocol: str | None
+        self,
+        gateway: "Gateway",
+        actor: Actor,
+        session_id: int,
+        codec: Codec,
+        address: str | None,
+        subprotocol: str | None,
+        legacy: LegacyState | None = None,
     ) -> None:
-        self.identity = identity
+        self.actor = actor
+        self.session_id = session_id
+        self.legacy = legacy
         self.codec = codec
         self.address = address
         self.subprotocol = subprotocol
@@ -90,6 +102,7 @@ class Gateway:
         clock: Clock,
         frame_bytes: int,
         heartbeat_s: int,
+        manners: Mapping[str, Manners],
     ) -> None:
         self.frame_bytes = frame_bytes
         self.draining = False
@@ -104,6 +117,7 @@ class Gateway:
         self._outbound = outbound
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._manners = manners
         self._native = NativeCodec()
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
@@ -121,30 +135,43 @@ class Gateway:
 
     async def admit(self, request: UpgradeRequest) -> Admission:
         """Before the upgrade: raises ChatError, which becomes an HTTP answer."""
-        if request.path != NATIVE_PATH:
-            raise ChatError(Code.NOT_FOUND, "There is no WebSocket here.")
         if self.draining:
             raise ChatError(Code.DRAINING)
+        if is_legacy(request.path):
+            return await self._admit_legacy(request)
+        if request.path != NATIVE_PATH:
+            raise ChatError(Code.NOT_FOUND, "There is no WebSocket here.")
         identity = await self._door.identify(request)
         if self.draining:
             raise ChatError(Code.DRAINING)
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None
         address = self._door.address_of(request)
         self._places.check(identity.actor.user_id, address)
-        return Admission(self, identity, self._native, address, subprotocol)
+        return Admission(self, identity.actor, identity.session_id, self._native, address, subprotocol)
+
+    async def _admit_legacy(self, request: UpgradeRequest) -> Admission:
+        choice = choose(request.path, request.query, request.headers, self._manners.keys())
+        manners = self._manners[choice.dialect]
+        let = await manners.admit(request, choice)
+        if self.draining:
+            raise ChatError(Code.DRAINING)
+        address = self._door.address_of(request)
+        self._places.check(let.actor.user_id, address)
+        return Admission(
+            self, let.actor, let.session_id, let.codec, address, None, LegacyState(manners, let.label)
+        )  # fmt: skip
 
     def opened(self, admission: Admission, wire: Wire) -> Connection:
         """The handshake is done. Until welcome is sent the connection is busy: what it sends early waits."""
-        identity = admission.identity
         connection = Connection(
             f"{self._boot}-{next(self._numbers)}",
-            identity.actor,
-            identity.session_id,
+            admission.actor,
+            admission.session_id,
             admission.codec,
             wire,
             self._outbound,
         )
-        user, address = identity.actor.user_id, admission.address
+        user, address = admission.actor.user_id, admission.address
         try:
             self._places.take(user, address)
         except ChatError as error:
@@ -157,7 +184,12 @@ class Gateway:
         self._wheel.add(connection)
         # Before the store is read: whoever is added to a conversation from here on is told.
         self._hub.enter(connection)
-        self._keep(self._welcome(connection))
+        if admission.legacy is None:
+            self._keep(self._welcome(connection))
+        else:
+            connection.legacy = admission.legacy
+            connection.live, connection.bases, connection.early = True, None, None
+            self._keep(self._greet(connection, admission.legacy))
         return connection
 
     async def _welcome(self, connection: Connection) -> None:
@@ -185,7 +217,32 @@ class Gateway:
                 self._hub.attach(connection, conversation, cursor)
         self._sessions.ready(connection)
 
+    async def _greet(self, connection: Connection, legacy: LegacyState) -> None:
+        """What a dialect does in place of a welcome."""
+        try:
+            await legacy.manners.opened(connection)
+        except (ChatError, StoreUnavailable) as error:
+            log.warning("greeting_failed", connection=connection.id, error=str(error))
+            connection.close(1011, "try again")
+        except Exception:
+            log.exception("greeting_failed", connection=connection.id)
+            connection.close(1011, "try again")
+        self._sessions.ready(connection)
+
     # Frames
+
+    def received_binary(self, connection: Connection, data: bytes) -> None:
+        legacy = connection.legacy
+        if legacy is None or not legacy.manners.takes_binary:
+            connection.close(1003, "only text frames are understood here")
+        elif not self._bucket.take(connection, self._loop.time()):
+            legacy.manners.binary(connection, data)
+        else:
+            self._sessions.slow_down(connection)
+
+    def ponged(self, connection: Connection, payload: bytes) -> None:
+        if connection.legacy is not None:
+            connection.legacy.manners.ponged(connection, payload)
 
     def heard(self, connection: Connection) -> None:
         connection.heard = self._wheel.now
@@ -204,6 +261,8 @@ class Gateway:
         self._places.free(user, address)
         self._watching.forget(connection)
         self._hub.leave(connection)
+        if connection.legacy is not None:
+            connection.legacy.manners.closed(connection)
         if connection.catching:
             for task in connection.catching.values():
                 task.cancel()

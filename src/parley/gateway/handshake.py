@@ -81,3 +81,9 @@ def plain_answer(status: HTTPStatus, body: bytes, content_type: str) -> bytes:
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {content_type}\r\n"
         f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
     ).encode() + body
+
+
+class AnsweredOtherwise(ChatError):
+    """A refusal that some dialect's clients know in a form of its own: `answer` is the whole HTTP answer."""
+
+    answer: bytes

@@ -5,7 +5,7 @@ import asyncio
 import math
 
 from parley.gateway.connection import Connection
-from parley.gateway.framing import PING_FRAME
+from parley.gateway.framing import PING, PING_FRAME, frame
 from parley.protocol.errors import Close
 
 
@@ -58,6 +58,10 @@ class Wheel:
             idle = self.now - connection.heard
             if idle >= self._silence:
                 connection.close(Close.HEARTBEAT_MISSED, f"silent for {round(idle * self._tick)} s")
+            elif connection.legacy is not None:
+                # Each pong tells what has arrived, so these are asked even while they speak.
+                connection.push(frame(connection.legacy.manners.ping_payload(connection), PING))
+                self._put(connection, min(self._ping, self._silence - idle))
             elif idle >= self._ping:
                 connection.push(PING_FRAME)
                 self._put(connection, min(self._ping, self._silence - idle))

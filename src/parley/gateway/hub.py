@@ -6,6 +6,7 @@ from typing import Protocol
 from parley.gateway.connection import Connection, Outbound
 from parley.gateway.feed import Feed
 from parley.gateway.framing import frame
+from parley.protocol.commands import Actor
 from parley.protocol.errors import Close
 from parley.protocol.events import Entry, Signal
 from parley.protocol.types import ConversationId, EntryKind, UserId
@@ -58,6 +59,17 @@ class Hub:
 
     def connections_of(self, user: UserId) -> list[Connection]:
         return list(self.users.get(user, ()))
+
+    def rename(self, connection: Connection, actor: Actor) -> None:
+        """A guest's connection got another name, or a number of its own."""
+        before = connection.actor.user_id
+        connection.actor = actor
+        if before != actor.user_id:
+            mine = self.users.get(before, {})
+            mine.pop(connection, None)
+            if not mine:
+                self.users.pop(before, None)
+            self.users.setdefault(actor.user_id, {})[connection] = None
 
     # Subscriptions
 
@@ -142,8 +154,10 @@ class Hub:
         feed = self.feeds.get(conversation_id)
         signal = Signal("conversation.removed", {"conversation_id": str(conversation_id)}, conversation_id)
         for connection in self.connections_of(user):
-            if feed is not None:
+            if feed is not None and feed.hears(connection):
                 feed.remove(connection)
+                if connection.legacy is not None:
+                    connection.legacy.manners.detached(connection, conversation_id)
             if connection.catching is not None and (task := connection.catching.pop(conversation_id, None)):
                 task.cancel()
             if connection.bases is not None:

@@ -17,7 +17,7 @@ from parley.gateway.upgrade import Admitter, Ticket, header_of
 from parley.protocol.errors import Close
 
 TEXT, CONTINUATION, PING, CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.PING, WSMsgType.CLOSE
-BINARY = WSMsgType.BINARY
+BINARY, PONG = WSMsgType.BINARY, WSMsgType.PONG
 READ_BUFFER = 2048
 PROTOCOL_ERROR = 1002
 
@@ -91,7 +91,9 @@ class Listener(WSListener):
         elif kind in (TEXT, CONTINUATION):
             self._fragment(connection, kind, frame)
         elif kind == BINARY:
-            connection.close(1003, "only text frames are understood here")
+            self.gateway.received_binary(connection, frame.get_payload_as_bytes())
+        elif kind == PONG and connection.legacy is not None:
+            self.gateway.ponged(connection, frame.get_payload_as_bytes())
 
     def _fragment(self, connection: Connection, kind: WSMsgType, frame: WSFrame) -> None:
         """Part of a message: RFC 6455 5.4, with a bound on the whole."""
@@ -147,7 +149,9 @@ class Protocol(WSProtocol):  # type: ignore[misc]  # a C class without type info
 @cache
 def _answer(subprotocol: str | None) -> WSUpgradeResponse:
     """One for all connections: picows writes the accepted key into it, sends it at once, and keeps it."""
-    return WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None)
+    extra = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
+    answer: WSUpgradeResponse = WSUpgradeResponse.create_101_response(extra)
+    return answer
 
 
 def start(gateway: Admitter, ticket: Ticket, transport: asyncio.Transport, request: bytes, early: bytes) -> None:

@@ -89,7 +89,9 @@ class Sansio(asyncio.Protocol):
         if frame.opcode in (Opcode.TEXT, Opcode.CONT):
             self._text(connection, frame)
         elif frame.opcode is Opcode.BINARY:
-            connection.close(1003, "only text frames are understood here")
+            self._gateway.received_binary(connection, bytes(frame.data))
+        elif frame.opcode is Opcode.PONG and connection.legacy is not None:
+            self._gateway.ponged(connection, bytes(frame.data))
         elif frame.opcode is Opcode.PING:
             self._gateway.pinged(connection, bytes(frame.data))
         elif frame.opcode is Opcode.CLOSE:

@@ -115,11 +115,12 @@ class Sessions:
         if ahead:
             self._too_fast(connection, request, ahead)
             return
-        before = self._perform(connection, request)
+        legacy = connection.legacy
+        before = (self.perform if legacy is None else legacy.manners.perform)(connection, request)
         if before is not None:
             self._wait(connection, request.ref, before)
 
-    def _perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
+    def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
         command = request.command
         if isinstance(command, Durable):
             return self._dispatch.submit(connection.actor, command, self._reply(connection, request.ref, command))
@@ -139,12 +140,12 @@ class Sessions:
         try:
             await before
         except ChatError as error:
-            self._refuse(connection, ref, error)
+            self.refuse(connection, ref, error)
         except StoreUnavailable:
-            self._refuse(connection, ref, ChatError(Code.STORAGE_UNAVAILABLE))
+            self.refuse(connection, ref, ChatError(Code.STORAGE_UNAVAILABLE))
         except Exception:
             log.exception("command_failed", connection=connection.id)
-            self._refuse(connection, ref, ChatError(Code.INTERNAL))
+            self.refuse(connection, ref, ChatError(Code.INTERNAL))
         self.ready(connection)
 
     def ready(self, connection: Connection) -> None:
@@ -163,7 +164,7 @@ class Sessions:
 
     def _bad_frame(self, connection: Connection, bad: BadFrame) -> None:
         connection.bad_frames += 1
-        self._refuse(connection, bad.ref, bad)
+        self.refuse(connection, bad.ref, bad)
         if connection.bad_frames >= BAD_FRAMES:
             connection.close(Close.MALFORMED_FLOOD, "too many malformed frames")
 
@@ -176,7 +177,7 @@ class Sessions:
             # With a refusal it never has anything to wait for.
             self._dispatch.submit(connection.actor, command, reply, (Code.RATE_LIMITED, None))
         else:
-            self._refuse(connection, request.ref, ChatError(Code.RATE_LIMITED, retry_after_ms=retry_after))
+            self.refuse(connection, request.ref, ChatError(Code.RATE_LIMITED, retry_after_ms=retry_after))
         self.slow_down(connection)
 
     def slow_down(self, connection: Connection) -> None:
@@ -191,7 +192,7 @@ class Sessions:
             connection.reading_paused = False
             connection.wire.resume_reading()
 
-    def _refuse(self, connection: Connection, ref: str | None, error: ChatError) -> None:
+    def refuse(self, connection: Connection, ref: str | None, error: ChatError) -> None:
         payload = connection.codec.error(ref, error)
         if payload is not None:
             connection.push(frame(payload))
@@ -208,7 +209,7 @@ class Sessions:
                     self._wrote(connection, outcome.ack)
             elif isinstance(outcome, Refused):
                 wait = retry_after_ms if outcome.spec is Code.RATE_LIMITED else None
-                self._refuse(connection, ref, ChatError(outcome.spec, outcome.detail, wait))
+                self.refuse(connection, ref, ChatError(outcome.spec, outcome.detail, wait))
             else:
                 self._acknowledge(connection, ref, outcome)
 
@@ -249,7 +250,7 @@ class Sessions:
         # While its resume is under way it hears nothing yet; that notice is only early, and typing is never worth an
         # error then.
         if not heard and connection.feeds:
-            self._refuse(connection, ref, ChatError(Code.UNKNOWN_CONVERSATION))
+            self.refuse(connection, ref, ChatError(Code.UNKNOWN_CONVERSATION))
         else:
             self._done(connection, ref)({})
 
@@ -261,12 +262,12 @@ class Sessions:
         self._hub.tell(connection, Signal("presence", known))
 
     def _cancel_assistant(self, connection: Connection, ref: str | None, _command: CancelAssistant) -> None:
-        self._refuse(connection, ref, ChatError(Code.UNSUPPORTED, "No assistant answers here."))
+        self.refuse(connection, ref, ChatError(Code.UNSUPPORTED, "No assistant answers here."))
 
     def _mark_read(self, connection: Connection, ref: str | None, command: MarkRead) -> None:
         def reply(marked: Marked | Refused) -> None:
             if isinstance(marked, Refused):
-                self._refuse(connection, ref, ChatError(marked.spec, marked.detail))
+                self.refuse(connection, ref, ChatError(marked.spec, marked.detail))
             else:
                 self._done(connection, ref)({})
                 self.marked(marked)

@@ -18,6 +18,7 @@ class TypingNotices:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._until: dict[Key, float] = {}
+        self._names: dict[Key, str] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, connection: Connection, conversation_id: ConversationId, is_typing: bool) -> bool:
@@ -28,17 +29,21 @@ class TypingNotices:
         key = (conversation_id, connection.actor.user_id)
         was = key in self._until
         if is_typing:
+            self._names[key] = connection.actor.name
             self._until[key] = asyncio.get_running_loop().time() + EXPIRES_S
             self._arm()
         else:
             self._until.pop(key, None)
         if is_typing or was:
             self._tell(key, is_typing)
+        if not is_typing:
+            self._names.pop(key, None)
         return True
 
     def wrote(self, conversation_id: ConversationId, user: UserId) -> None:
         """A message ends it; the message itself tells the others."""
         self._until.pop((conversation_id, user), None)
+        self._names.pop((conversation_id, user), None)
 
     def _tell(self, key: Key, is_typing: bool) -> None:
         conversation, user = key
@@ -46,7 +51,9 @@ class TypingNotices:
         if feed is None or sum(map(len, feed.live.values())) > CROWD:
             return
         payload = {"conversation_id": str(conversation), "user_id": str(user), "is_typing": is_typing}
-        self._hub.tell_conversation(conversation, Signal("typing", payload, conversation), without=user)
+        self._hub.tell_conversation(
+            conversation, Signal("typing", payload, conversation, self._names.get(key, "")), without=user
+        )
 
     def _arm(self) -> None:
         if self._timer is None and self._until:
@@ -58,4 +65,5 @@ class TypingNotices:
         for key in [key for key, until in self._until.items() if until <= now]:
             del self._until[key]
             self._tell(key, False)
+            self._names.pop(key, None)
         self._arm()

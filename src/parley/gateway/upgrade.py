@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from parley.gateway.connection import Connection, Wire
-from parley.gateway.handshake import UpgradeRequest, parse_request, refusal
+from parley.gateway.handshake import AnsweredOtherwise, UpgradeRequest, parse_request, refusal
 from parley.protocol.errors import ChatError, Code
 
 log = structlog.get_logger()
@@ -39,6 +39,8 @@ class Admitter(Protocol):
 
     def received(self, connection: Connection, text: str) -> None: ...
     def pinged(self, connection: Connection, payload: bytes) -> None: ...
+    def received_binary(self, connection: Connection, data: bytes) -> None: ...
+    def ponged(self, connection: Connection, payload: bytes) -> None: ...
     def heard(self, connection: Connection) -> None: ...
 
 
@@ -101,7 +103,7 @@ def upgrade_class(gateway: Admitter, engine: Engine) -> type[asyncio.Protocol]:
                 self._task = None
 
         def _refuse(self, error: ChatError) -> None:
-            self._transport.write(refusal(error))
+            self._transport.write(error.answer if isinstance(error, AnsweredOtherwise) else refusal(error))
             self._transport.close()
 
     return Upgrade

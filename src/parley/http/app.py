@@ -5,7 +5,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 import parley
-from parley.http import accounts, conversations, errors, health, messages, page, people
+from parley.http import accounts, conversations, errors, health, legacy, messages, page, people
 from parley.http.deps import Parley
 from parley.http.guards import Bounds, Headers, Outermost
 
@@ -43,5 +43,6 @@ def create_app(server: Parley) -> FastAPI:
     for router in NOUNS:
         app.include_router(router, prefix=API)
     app.include_router(health.router)
+    legacy.install(app, list(server.settings.compat.enabled))
     page.install(app)
     return app

@@ -28,12 +28,13 @@ class Entry(msgspec.Struct, frozen=True):
     user_id: UserId | None = None
     """The member it is about (`member.*`)."""
     by_name: str = ""
-    """The writer's display name at the time, for dialects that show names in frames. Not stored: a page read from the store
-    has it from the account."""
+    """The writer's display name at the time, for dialects that show names in frames. Not stored: a page read from the
+    store has it from the account."""
 
 
 class About(msgspec.Struct, frozen=True):
-    """What a dialect's frames say of the conversation they are in. `pair`: the two users of a direct one, lower id first."""
+    """What a dialect's frames say of the conversation they are in. `pair`: the two users of a direct one, lower id
+    first."""
 
     conversation_id: ConversationId
     kind: str = ""
@@ -61,3 +62,5 @@ class Signal(msgspec.Struct, frozen=True):
     type: str
     payload: dict[str, Any]
     conversation_id: ConversationId | None = None
+    by_name: str = ""
+    """The display name of whom it is about, for dialects that show names in frames."""

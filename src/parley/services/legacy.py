@@ -15,7 +15,7 @@ from parley.clock import Clock
 from parley.protocol.commands import Actor, Durable, JoinConversation
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.events import About, Entry
-from parley.protocol.types import ConversationId, JoinPolicy, UserId
+from parley.protocol.types import ConversationId, JoinPolicy, MessageId, UserId
 from parley.services.conversations import Conversations
 from parley.services.history import History
 from parley.services.policy import RESERVED_NAMES, username_key
@@ -109,6 +109,20 @@ class Legacy:
             heads.pop(await self.lobby(), None)
         return heads
 
+    async def account(self, user: UserId) -> Actor:
+        """An account by its number alone, where a setting says that numbers are believed. Raises unauthenticated."""
+        name = await self._database.read(lambda connection: founding.names(connection, [user]).get(user))
+        if name is None:
+            raise ChatError(Code.UNAUTHENTICATED)
+        return Actor(user, name)
+
+    async def seq_of(self, conversation_id: ConversationId, message_id: MessageId) -> int:
+        """Raises unknown_message."""
+        seq = await self._database.read(lambda connection: sql.seq_of(connection, conversation_id, message_id))
+        if seq is None:
+            raise ChatError(Code.UNKNOWN_MESSAGE)
+        return seq
+
     async def member_ids(self, conversation_id: ConversationId) -> list[UserId]:
         return await self._conversations.member_ids(conversation_id)
 
@@ -137,7 +151,8 @@ class Legacy:
     # Guests
 
     async def guest(self, wished: str, room: ConversationId) -> Actor:
-        """Somebody without an account: a negative number until the first stored message, never under an account's name."""
+        """Somebody without an account: a negative number until the first stored message, never under an account's
+        name."""
         name = wished.strip()[:GUEST_NAME_CHARS].strip()
         number = next(self._unstored)
         if not name or not name.isprintable() or await self._taken(name):

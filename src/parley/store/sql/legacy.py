@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, update
 
 from parley.protocol.events import About
-from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, ServerRole, UserId
+from parley.protocol.types import ConversationId, ConversationKind, EntryKind, JoinPolicy, MessageId, ServerRole, UserId
 from parley.store.sql.fetch import Query, one_of
 from parley.store.tables import away_marks, conversations, entries, members, users
 
@@ -72,6 +72,14 @@ def about(connection: Connection, ids: Sequence[ConversationId]) -> dict[Convers
 def names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Display names, of guests too."""
     return {row[0]: row[1] for row in _NAMES.rows(connection, ids=ids)} if ids else {}
+
+
+def seq_of(connection: Connection, conversation_id: ConversationId, message_id: MessageId) -> int | None:
+    e = entries.c
+    statement = select(e.seq).where(
+        e.id == message_id, e.conversation_id == conversation_id, e.kind == EntryKind.MESSAGE_CREATED
+    )
+    return connection.execute(statement).scalar_one_or_none()
 
 
 # Being away

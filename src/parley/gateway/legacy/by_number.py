@@ -1,0 +1,243 @@
+"""Direct and kama: sockets of an account that hear all its conversations, and are served what they missed."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from parley.client_ids import new_client_id
+from parley.dialects.base import Codec, Request
+from parley.dialects.direct import DirectCodec
+from parley.dialects.kama import NO_CLIENT_ID, WELCOME, KamaCodec, claims_other
+from parley.dispatch import Dispatch
+from parley.fanout.interface import FanOut
+from parley.gateway.catchup import CatchUp
+from parley.gateway.connection import Connection
+from parley.gateway.framing import PING, frame
+from parley.gateway.handshake import AnsweredOtherwise, UpgradeRequest, plain_answer
+from parley.gateway.hub import Hub
+from parley.gateway.legacy.admission import LegacyDoor
+from parley.gateway.legacy.away import AwayMarks
+from parley.gateway.legacy.choice import Choice
+from parley.gateway.legacy.manners import LetIn, Manners, Performer
+from parley.protocol.commands import SendMessage, SignalCall
+from parley.protocol.errors import ChatError, Close, Code
+from parley.protocol.events import Signal
+from parley.protocol.types import ConversationId, ConversationKind, MessageKind, UserId
+from parley.services.legacy import Legacy
+
+REPLACEMENTS = 5
+REPLACEMENT_SECONDS = 60.0
+
+
+class ByNumber(Manners):
+    """The common part."""
+
+    hears_lobby = True
+
+    def __init__(self, hub: Hub, legacy: Legacy, catch_up: CatchUp, performer: Performer, door: LegacyDoor) -> None:
+        super().__init__(hub, legacy, catch_up, performer)
+        self.door = door
+
+    async def opened(self, connection: Connection) -> None:
+        heads = await self.legacy.heard_by(connection.actor, lobby=self.hears_lobby)
+        marks = AwayMarks(self.legacy, connection.actor.user_id, self.dialect)
+        state = connection.legacy
+        assert state is not None
+        state.away = marks
+        starts = await marks.load(heads)
+        await self.listen(connection, dict(starts))
+        # At once, and not with the next heartbeat: what was served now is not served again after a cut.
+        connection.push(frame(self.ping_payload(connection), PING))
+
+    def ping_payload(self, connection: Connection) -> bytes:
+        state = connection.legacy
+        assert state is not None
+        return state.away.ping(connection) if state.away is not None else b""
+
+    def ponged(self, connection: Connection, payload: bytes) -> None:
+        state = connection.legacy
+        assert state is not None
+        if state.away is not None:
+            state.away.ponged(payload)
+
+    def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
+        if connection.closing or (connection.catching is not None and conversation_id in connection.catching):
+            return
+        if connection.catching is None:
+            connection.catching = {}
+        task = asyncio.get_running_loop().create_task(self._attach(connection, conversation_id, cursor))
+        connection.catching[conversation_id] = task
+
+    async def _attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
+        try:
+            await self.listen(connection, {conversation_id: cursor})
+            await self.attached(connection, conversation_id)
+        finally:
+            if connection.catching is not None and connection.catching.get(conversation_id) is asyncio.current_task():
+                del connection.catching[conversation_id]
+
+    async def attached(self, connection: Connection, conversation_id: ConversationId) -> None:
+        """It hears the conversation now."""
+
+    def remember_own(self, connection: Connection, command: SendMessage) -> None:
+        state = connection.legacy
+        assert state is not None
+        state.own.add(command.client_id)
+
+
+class DirectManners(ByNumber):
+    """One connection per user; private messages are not echoed."""
+
+    dialect = "direct"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._codec: DirectCodec | None = None
+        self._rooms: dict[str, ConversationId] = {}
+        self._replaced: dict[UserId, deque[float]] = {}
+
+    async def codec(self) -> Codec:
+        if self._codec is None:
+            self._codec = DirectCodec(await self.legacy.lobby(), self._room_named)
+        return self._codec
+
+    def _room_named(self, name: str) -> ConversationId | None:
+        """Of the rooms that somebody here hears; nobody writes to one they are not in."""
+        for feed in self.hub.feeds.values():
+            if feed.about.name == name:
+                return feed.conversation_id
+        return None
+
+    async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
+        self.door.check_origin(request)
+        identity = await self.door.identify(request)
+        self._count_replacement(identity.actor.user_id)
+        return LetIn(identity.actor, identity.session_id, await self.codec())
+
+    def _here(self, user: UserId) -> list[Connection]:
+        return [c for c in self.hub.connections_of(user) if c.codec.name == self.dialect]
+
+    def _count_replacement(self, user: UserId) -> None:
+        """Two clients that throw each other out for ever are a storm; the newcomer waits."""
+        if not self._here(user):
+            return
+        now = time.monotonic()
+        recent = self._replaced.setdefault(user, deque())
+        while recent and now - recent[0] > REPLACEMENT_SECONDS:
+            recent.popleft()
+        if len(recent) >= REPLACEMENTS:
+            raise ChatError(Code.RATE_LIMITED, "This user's connection was replaced too often.", 10_000)
+        recent.append(now)
+
+    async def opened(self, connection: Connection) -> None:
+        for other in self._here(connection.actor.user_id):
+            if other is not connection:
+                other.close(Close.REPLACED, "replaced by a newer connection")
+        await super().opened(connection)
+
+    def closed(self, connection: Connection) -> None:
+        recent = self._replaced.get(connection.actor.user_id)
+        if recent is not None and (not recent or time.monotonic() - recent[-1] > REPLACEMENT_SECONDS):
+            del self._replaced[connection.actor.user_id]
+
+    def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
+        if isinstance(request.command, SendMessage) and request.command.to_user_id is not None:
+            self.remember_own(connection, request.command)
+        return super().perform(connection, request)
+
+    async def attached(self, connection: Connection, conversation_id: ConversationId) -> None:
+        """A group's members are told of it by a frame of its own."""
+        facts = (await self.legacy.about([conversation_id])).get(conversation_id)
+        if facts is not None and facts.kind != ConversationKind.DIRECT and not facts.lobby:
+            members = await self.legacy.member_ids(conversation_id)
+            self.hub.tell(connection, _system(conversation_id, "group_create", facts.title or facts.name, members))
+
+    def detached(self, connection: Connection, conversation_id: ConversationId) -> None:
+        self.hub.tell(connection, _system(conversation_id, "group_dismiss", None, []))
+
+
+def _system(conversation_id: ConversationId, kind: str, name: str | None, members: list[UserId]) -> Signal:
+    info = {
+        "groupId": str(conversation_id),
+        "groupName": name or "",
+        "memberIds": [str(member) for member in members],
+        "creatorId": str(members[0]) if members else "",
+    }
+    return Signal("direct.system", {"systemType": kind, "groupInfo": info}, conversation_id)
+
+
+class KamaManners(ByNumber):
+    """Ids with letters, everything echoed, calls passed on."""
+
+    dialect = "kama"
+    hears_lobby = False
+
+    def __init__(
+        self, hub: Hub, legacy: Legacy, catch_up: CatchUp, performer: Performer, door: LegacyDoor,
+        dispatch: Dispatch, fanout: FanOut, *, text_type: int, trust_client_id: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(hub, legacy, catch_up, performer, door)
+        self._codec = KamaCodec(text_type)
+        self._dispatch = dispatch
+        self._fanout = fanout
+        self._trust = trust_client_id
+
+    async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
+        client_id = request.query.get("client_id", "")
+        if not client_id:
+            raise NoClientId
+        self.door.check_origin(request)
+        user = client_id.removeprefix("U")
+        if not client_id.startswith("U") or not user.isdecimal():
+            raise ChatError(Code.UNAUTHENTICATED, "client_id is not of the form U<user id>.")
+        if self.door.token_of(request) is None and self._trust and self.door.is_local(request):
+            actor = await self.legacy.account(UserId(int(user)))
+            return LetIn(actor, 0, self._codec)
+        identity = await self.door.identify(request)
+        if str(identity.actor.user_id) != user:
+            raise ChatError(Code.UNAUTHENTICATED, "The token is not this client_id's.")
+        return LetIn(identity.actor, identity.session_id, self._codec)
+
+    async def opened(self, connection: Connection) -> None:
+        self.say(connection, WELCOME)
+        await super().opened(connection)
+
+    def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
+        command = request.command
+        if claims_other(command, connection.actor.user_id, request.ref):
+            self.performer.refuse(connection, None, ChatError(Code.FORBIDDEN, "send_id is not your own."))
+            return None
+        if isinstance(command, SignalCall):
+            return self._call(connection, command)
+        return super().perform(connection, request)
+
+    async def _call(self, connection: Connection, command: SignalCall) -> None:
+        """Its beginning, acceptance or refusal is kept in the direct conversation; the rest only passes."""
+        actor = connection.actor
+        if command.kept:
+            message = SendMessage(
+                ConversationId(0), new_client_id(), command.data, MessageKind.SYSTEM, command.to_user_id,
+                legacy={"dialect": "kama", "type": "3", "av_data": command.data},
+            )  # fmt: skip
+            self.remember_own(connection, message)
+            before = self.performer.perform(connection, Request(None, message))
+            if before is not None:
+                await before
+            return
+        await self._dispatch.may_reach(actor, command.to_user_id)
+        payload = {"from": actor.user_id, "from_name": actor.name, "to": command.to_user_id, "data": command.data}
+        self._fanout.tell_user(command.to_user_id, Signal("call.frame", payload))
+
+
+class NoClientId(AnsweredOtherwise):
+    """The refusal that these clients know: HTTP 200, and no upgrade. Both names: versions of these clients differ."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.BAD_PAYLOAD, NO_CLIENT_ID)
+        body = {"code": 400, "msg": NO_CLIENT_ID, "message": NO_CLIENT_ID, "data": None}
+        self.answer = plain_answer(HTTPStatus.OK, msgspec.json.encode(body), "application/json")

@@ -1,0 +1,137 @@
+"""What the sockets of one older dialect do beside the codec: come in, be greeted, send, be told, go."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from parley.dialects.base import Codec, Request
+from parley.gateway.catchup import CatchUp
+from parley.gateway.connection import Connection
+from parley.gateway.feed import Feed
+from parley.gateway.framing import frame
+from parley.gateway.handshake import UpgradeRequest
+from parley.gateway.hub import Hub
+from parley.gateway.legacy.choice import Choice
+from parley.protocol.commands import Actor, SendMessage
+from parley.protocol.errors import ChatError, Code
+from parley.protocol.types import ConversationId
+from parley.services.legacy import Legacy
+
+log = structlog.get_logger()
+
+
+class LegacyState:
+    """What a connection of an older dialect has beside every connection."""
+
+    __slots__ = ("away", "label", "manners", "own")
+
+    def __init__(self, manners: "Manners", label: Mapping[str, str] | None = None) -> None:
+        self.manners = manners
+        self.label = dict(label or {})
+        self.own: set[str] = set()
+        """client_ids sent by this socket that it must not hear back."""
+        self.away: Any = None
+        """Where it is to be served from when it comes back (`away.AwayMarks`)."""
+
+
+class LetIn(msgspec.Struct, frozen=True):
+    """Who came in, and the codec that speaks for the socket."""
+
+    actor: Actor
+    session_id: int
+    codec: Codec
+    label: Mapping[str, str] = {}
+
+
+class Performer(Protocol):
+    """The session's part: take a command to where all commands go."""
+
+    def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None: ...
+    def refuse(self, connection: Connection, ref: str | None, error: ChatError) -> None: ...
+
+
+class Manners:
+    """The common part; each dialect says what differs."""
+
+    dialect = ""
+    takes_binary = False
+
+    def __init__(self, hub: Hub, legacy: Legacy, catch_up: CatchUp, performer: Performer) -> None:
+        self.hub = hub
+        self.legacy = legacy
+        self.catch_up = catch_up
+        self.performer = performer
+
+    async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
+        """Before the upgrade. Raises ChatError."""
+        raise ChatError(Code.NOT_FOUND)
+
+    async def opened(self, connection: Connection) -> None:
+        """The upgrade is done: greet it and let it hear. Frames that come meanwhile wait."""
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone from the hub already."""
+
+    def ping_payload(self, connection: Connection) -> bytes:
+        return b""
+
+    def ponged(self, connection: Connection, payload: bytes) -> None:
+        """A pong came."""
+
+    def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
+        """The user is now in a conversation. Most dialects' sockets hear one room only."""
+
+    def detached(self, connection: Connection, conversation_id: ConversationId) -> None:
+        """The user is not in it any more; the hub has taken the connection out of the feed."""
+
+    def binary(self, connection: Connection, data: bytes) -> None:
+        """Only where `takes_binary`."""
+
+    def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
+        """A decoded command. Returns what the connection's later commands have to wait for."""
+        if isinstance(request.command, SendMessage) and connection.actor.guest and connection.actor.user_id < 0:
+            return self._as_stored_guest(connection, request)
+        return self.performer.perform(connection, request)
+
+    async def _as_stored_guest(self, connection: Connection, request: Request) -> None:
+        """A guest's first message gives them a row, and a number that is not negative."""
+        before = connection.actor
+        actor = await self.legacy.store_guest(before)
+        if connection.closing:
+            return
+        self.hub.rename(connection, actor)
+        for feed in connection.feeds:
+            if feed.attendance is not None:
+                feed.attendance.became(connection, actor.user_id)
+        again = self.performer.perform(connection, request)
+        if again is not None:
+            await again
+
+    # Listening
+
+    async def listen(self, connection: Connection, starts: Mapping[ConversationId, int | None]) -> None:
+        """Let the connection hear these conversations: after a seq, or (None) from now on."""
+        feeds = {conversation: self.hub.track(conversation) for conversation in starts}
+        try:
+            facts = await self.legacy.about(list(feeds))
+            for conversation, feed in feeds.items():
+                if conversation in facts:
+                    feed.about = facts[conversation]
+                    self.prepare(feed)
+            for conversation, cursor in starts.items():
+                if conversation in facts and not connection.closing:
+                    feed = feeds[conversation]
+                    if not feed.hears(connection):
+                        await self.catch_up.follow(connection, feed, cursor)
+        finally:
+            for feed in feeds.values():
+                self.hub.untrack(feed)
+
+    def prepare(self, feed: Feed) -> None:
+        """Before the first of this dialect's connections is added to a feed."""
+
+    def say(self, connection: Connection, text: str) -> None:
+        """A plain text frame."""
+        connection.push(frame(text.encode()))

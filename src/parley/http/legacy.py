@@ -1,0 +1,193 @@
+"""The older systems' HTTP routes that their clients need, in their own envelopes: always an object with a code and a
+message."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from parley.dialects.kama import LOGGED_OUT
+from parley.gateway.framing import frame
+from parley.http.deps import CurrentClient, bearer_of, caller_is_local, the_parley
+from parley.protocol.commands import Actor, MarkRead
+from parley.protocol.errors import ChatError, Code
+from parley.protocol.types import ConversationId, MessageId
+from parley.services.accounts import Login, Registration
+from parley.services.policy import parse_id
+
+AUDIENCES = ("legacy", "parley")
+AI_AWAY = "AI服务暂时不可用，请稍后重试"
+
+lobby = APIRouter(prefix="/api", tags=["lobby dialect"])
+direct = APIRouter(prefix="/v1/chat", tags=["direct dialect"])
+kama = APIRouter(tags=["kama dialect"])
+
+Token = Annotated[str | None, Query(max_length=4096)]
+Text = Annotated[str, Field(max_length=8000)]
+
+
+class Loose(BaseModel):
+    """These clients send more than they need to; what is not known is passed over."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class Credentials(Loose):
+    username: Text
+    password: Text
+
+
+class Question(Loose):
+    message: Text
+    user_id: Text | None = None
+    conversation_id: Text | None = None
+    stream: bool = False
+
+
+class Read(Loose):
+    conversationId: Text  # noqa: N815 - the clients' name
+    msgId: Text | None = None  # noqa: N815 - the clients' name
+
+
+class Owner(Loose):
+    owner_id: Text
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, "application/json")
+
+
+async def _enveloped(work: Callable[[], Awaitable[Any]]) -> Response:
+    """`{code, message, data}`, HTTP's own status beside it."""
+    try:
+        data = await work()
+    except ChatError as error:
+        return _json({"code": error.spec.http, "message": error.message, "data": None}, error.spec.http)
+    return _json({"code": 200, "message": "success", "data": data})
+
+
+async def _actor(request: Request, token: str | None) -> Actor:
+    """By a legacy or an access token, in `Authorization`, the header named `websocket` or the query."""
+    given = bearer_of(request) or request.headers.get("websocket") or token
+    identity = await the_parley(request).accounts.authenticate(bearer=given, audiences=AUDIENCES)
+    return identity.actor
+
+
+# Lobby
+
+
+def _signed_in(login: Login) -> dict[str, Any]:
+    user = login.user
+    return {
+        "token": login.access_token,
+        "user_id": str(user.id),
+        "username": user.username,
+        "display_name": user.display_name,
+        "expires_in": login.expires_in,
+    }
+
+
+@lobby.post("/user/register")
+async def register(request: Request, body: Credentials, client: CurrentClient) -> Response:
+    """Make an account; the token is good at the legacy doors and routes."""
+    accounts = the_parley(request).accounts
+
+    async def work() -> dict[str, Any]:
+        asked = Registration(body.username, body.password)
+        return _signed_in(await accounts.register(asked, client, kind="legacy"))
+
+    return await _enveloped(work)
+
+
+@lobby.post("/user/login")
+async def login(request: Request, body: Credentials, client: CurrentClient) -> Response:
+    accounts = the_parley(request).accounts
+
+    async def work() -> dict[str, Any]:
+        return _signed_in(await accounts.login(body.username, body.password, client, kind="legacy"))
+
+    return await _enveloped(work)
+
+
+@lobby.get("/health")
+async def health() -> Response:
+    return _json({"code": 200, "message": "success", "data": {"status": "ok"}})
+
+
+@lobby.post("/ai/chat")
+async def ai_chat(request: Request, body: Question, token: Token = None) -> Response:
+    """No assistant is configured in this version, and that is what is said."""
+
+    async def work() -> None:
+        if not caller_is_local(request) or bearer_of(request) or token:
+            await _actor(request, token)
+        raise ChatError(Code.UNSUPPORTED, AI_AWAY)
+
+    answer = await _enveloped(work)
+    if answer.status_code == Code.UNSUPPORTED.http:
+        return _json({"code": 503, "message": AI_AWAY, "data": None}, 503)
+    return answer
+
+
+# Direct
+
+
+@direct.post("/read")
+async def read(request: Request, body: Read, token: Token = None) -> Response:
+    """Read up to a message, or (without `msgId`) up to the head."""
+    parley = the_parley(request)
+
+    async def work() -> dict[str, Any]:
+        actor = await _actor(request, token)
+        named = body.conversationId
+        conversation = await parley.conversations.lobby_id() if named in ("", "all") else parse_id(named)
+        if conversation is None:
+            raise ChatError(Code.UNKNOWN_CONVERSATION)
+        seq = (1 << 53) - 1
+        if body.msgId is not None:
+            message = parse_id(body.msgId)
+            if message is None:
+                raise ChatError(Code.UNKNOWN_MESSAGE)
+            seq = await parley.legacy.seq_of(ConversationId(conversation), MessageId(message))
+        marked = await parley.dispatch.mark(actor, MarkRead(ConversationId(conversation), seq))
+        return {"conversationId": named, "readSeq": marked.read_seq, "unread": marked.unread}
+
+    return await _enveloped(work)
+
+
+# Kama
+
+
+@kama.post("/ws/logout")
+@kama.post("/user/wsLogout")
+async def kama_logout(
+    request: Request, body: Owner, token: Token = None, websocket: Annotated[str | None, Header()] = None
+) -> Response:
+    """The user's kama sockets are told, and closed."""
+    parley = the_parley(request)
+    user = parse_id(body.owner_id.removeprefix("U")) if body.owner_id.startswith("U") else None
+    given = bearer_of(request) or websocket or token
+    trusted = parley.settings.compat.kama.trust_client_id and caller_is_local(request) and given is None
+    try:
+        if user is None:
+            raise ChatError(Code.BAD_PAYLOAD, "owner_id is not of the form U<user id>.")
+        if not trusted and (await _actor(request, token)).user_id != user:
+            raise ChatError(Code.FORBIDDEN)
+    except ChatError as error:
+        return _json(
+            {"code": error.spec.http, "msg": error.message, "message": error.message, "data": None}, error.spec.http
+        )
+    for connection in parley.hub.connections_of(user):
+        if connection.codec.name == "kama":
+            connection.push(frame(LOGGED_OUT.encode()))
+            connection.close(1000, "logged out")
+    return _json({"code": 0, "msg": "success", "data": None})
+
+
+def install(app: FastAPI, enabled: list[str]) -> None:
+    """The routes of the dialects that are on."""
+    for dialect, router in (("lobby", lobby), ("direct", direct), ("kama", kama)):
+        if dialect in enabled:
+            app.include_router(router)
