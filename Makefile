@@ -12,7 +12,7 @@ export npm_config_cache ?= $(CURDIR)/.cache/npm
 export PYTHONUNBUFFERED ?= 1
 
 BIN := .venv/bin
-TYPED := $(wildcard src tests tools proof bench hatch_build.py)
+TYPED := $(wildcard src tests tools proof hatch_build.py)
 PAGE := $(BIN)/python tools/build_page.py
 WORKERS ?= 0
 

@@ -119,6 +119,9 @@ class Parley:
             metrics=self.metrics,
         )
 
+        loop = asyncio.get_running_loop()
+        store.database.writer.on_broken = lambda error: loop.call_soon_threadsafe(self._break, error)
+
         # The services
         self.accounts = Accounts(settings, self.database, self.clock, key)
         self.conversations = Conversations(self.database, self.clock, store.ids, self._announce, limits)

@@ -215,7 +215,8 @@ function changeConversation(conversation: Conversation, entry: Entry, me: UserId
       return { ...conversation, title, name, join_policy }
     }
     case 'conversation.closed':
-      return { ...conversation, closed: true }
+      // Its name is free again (spec/protocol.md, Shapes).
+      return { ...conversation, closed: true, name: null }
     default: {
       const { last_message } = conversation
       return last_message ? { ...conversation, last_message: changeMessage(last_message, entry) } : conversation

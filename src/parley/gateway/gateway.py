@@ -32,7 +32,7 @@ log = structlog.get_logger()
 NATIVE_PATH = "/api/v1/ws"
 SUBPROTOCOL = "parley.v1.json"
 GOODBYE_SECONDS = 5.0
-SPREAD_MS = 2_000
+SPREAD_MS = 1_000
 """A drained server's clients come back spread over this long."""
 
 

@@ -15,6 +15,7 @@ from parley.protocol.commands import Actor, MarkRead
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId, MessageId
 from parley.services.accounts import Login, Registration
+from parley.services.legacy import Legacy
 from parley.services.policy import parse_id
 
 AUDIENCES = ("legacy", "parley")
@@ -150,7 +151,8 @@ async def read(request: Request, body: Read, token: Token = None) -> Response:
             message = parse_id(body.msgId)
             if message is None:
                 raise ChatError(Code.UNKNOWN_MESSAGE)
-            seq = await parley.legacy.seq_of(ConversationId(conversation), MessageId(message))
+            legacy: Legacy = request.app.state.parley.legacy
+            seq = await legacy.seq_of(ConversationId(conversation), MessageId(message))
         marked = await parley.dispatch.mark(actor, MarkRead(ConversationId(conversation), seq))
         return {"conversationId": named, "readSeq": marked.read_seq, "unread": marked.unread}
 

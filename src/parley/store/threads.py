@@ -37,6 +37,8 @@ class Writer:
         self._closed = False
         self._unfinished = 0
         self._connection: Connection | None = None
+        self.on_broken: Callable[[StoreBroken], None] = lambda _: None
+        """Called once, on whatever thread meets it."""
         self.broken: StoreBroken | None = None
         """Set once an fsync has failed. The next one may succeed and prove nothing, so nothing is written any more."""
 
@@ -76,8 +78,9 @@ class Writer:
         """For whoever has the connection, when a transaction has failed: `failures.unavailable`, and nothing stays
         open."""
         found = unavailable(error)
-        if isinstance(found, StoreBroken):
+        if isinstance(found, StoreBroken) and self.broken is None:
             self.broken = found
+            self.on_broken(found)
         try:
             # SQLAlchemy takes a failed COMMIT for the end of the transaction; the driver need not.
             connection.connection.rollback()
