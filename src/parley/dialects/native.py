@@ -202,11 +202,11 @@ class NativeCodec:
             raise BadFrame("The frame is not a JSON object.") from None
         ref = parsed.id
         try:
-            if ref is not None and len(ref) > 64:
-                raise _Wrong("id must be at most 64 characters")
+            if ref is not None and (len(ref) > 64 or "\x00" in ref):
+                raise _Wrong("id must be at most 64 characters, none of them U+0000")
             return Request(ref, _COMMANDS[type(parsed)](parsed.payload))
         except _Wrong as wrong:
-            raise BadFrame(str(wrong), ref[:64] if ref else None) from None
+            raise BadFrame(str(wrong), _returned(ref)) from None
 
     def welcome(self, welcome: dict[str, Any]) -> bytes:
         return _encode({"type": "welcome", "payload": welcome})
@@ -246,6 +246,11 @@ def _ref(ref: str | None) -> str:
     return f'"{ref}"' if ref.isalnum() and ref.isascii() else _encode(ref).decode()
 
 
+def _returned(ref: Any) -> str | None:
+    """What of a refused frame's id goes back with the answer."""
+    return ref[:64] if isinstance(ref, str) and ref and "\x00" not in ref else None
+
+
 class _Wrong(Exception):
     """The frame has the right shape and a wrong value; the text names the field."""
 
@@ -256,7 +261,7 @@ def _explain(frame: str, error: msgspec.ValidationError) -> BadFrame:
         envelope = _decode_envelope(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return BadFrame("The frame is not a JSON object.")
-    ref = str(envelope.id)[:64] if isinstance(envelope.id, str) else None
+    ref = _returned(envelope.id)
     if isinstance(envelope.type, str) and envelope.type not in TYPES:
         return BadFrame(f"There is no command of type {envelope.type[:64]!r}.", ref, Code.UNKNOWN_TYPE)
     return BadFrame(str(error)[:200], ref)
@@ -377,7 +382,8 @@ def _watch(p: _Watch) -> c.WatchPresence:
 def _resume(p: _Resume) -> c.Resume:
     if len(p.cursors) > CURSORS:
         raise _Wrong(f"cursors must be at most {CURSORS}")
-    return c.Resume(p.epoch, {_conversation(id_): _seq(seq, "cursors") for id_, seq in p.cursors.items()})
+    epoch = None if p.epoch is None else clean(p.epoch, "epoch")
+    return c.Resume(epoch, {_conversation(id_): _seq(seq, "cursors") for id_, seq in p.cursors.items()})
 
 
 _COMMANDS: dict[type, Any] = {
