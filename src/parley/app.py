@@ -119,8 +119,8 @@ class Parley:
             metrics=self.metrics,
         )
 
-        loop = asyncio.get_running_loop()
-        store.database.writer.on_broken = lambda error: loop.call_soon_threadsafe(self._break, error)
+        self._loop = asyncio.get_running_loop()
+        store.database.writer.on_broken = self._break_from_a_thread
 
         # The services
         self.accounts = Accounts(settings, self.database, self.clock, key)
@@ -204,6 +204,9 @@ class Parley:
             self.fanout.publish(made)
         else:
             self.fanout.invite(conversation_id, users, 0)
+
+    def _break_from_a_thread(self, error: StoreBroken) -> None:
+        self._loop.call_soon_threadsafe(self._break, error)
 
     def _break(self, error: StoreBroken) -> None:
         log.critical("store_broken", error=str(error))
