@@ -84,6 +84,13 @@ class Admission:
         return self._gateway.opened(self, wire)
 
 
+class _Endings:
+    """Sessions that end while somebody is being let in; None: all of a user."""
+
+    def __init__(self) -> None:
+        self.ended: set[tuple[int | None, UserId]] = set()
+
+
 class Gateway:
     """All connections of this process."""
 
@@ -123,6 +130,7 @@ class Gateway:
         self._numbers = itertools.count(1)
         self._boot = secrets.token_hex(4)
         self._open: set[Connection] = set()
+        self._admitting: set[_Endings] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_gone = asyncio.Event()
         self.received = sessions.received
@@ -137,13 +145,25 @@ class Gateway:
         """Before the upgrade: raises ChatError, which becomes an HTTP answer."""
         if self.draining:
             raise ChatError(Code.DRAINING)
+        meanwhile = _Endings()
+        self._admitting.add(meanwhile)
+        try:
+            admission = await self._admit(request)
+        finally:
+            self._admitting.discard(meanwhile)
+        # The store may have been asked before what ended meanwhile, and nobody would tell this socket again.
+        if meanwhile.ended & {(admission.session_id, admission.actor.user_id), (None, admission.actor.user_id)}:
+            raise ChatError(Code.SESSION_ENDED)
+        if self.draining:
+            raise ChatError(Code.DRAINING)
+        return admission
+
+    async def _admit(self, request: UpgradeRequest) -> Admission:
         if is_legacy(request.path):
             return await self._admit_legacy(request)
         if request.path != NATIVE_PATH:
             raise ChatError(Code.NOT_FOUND, "There is no WebSocket here.")
         identity = await self._door.identify(request)
-        if self.draining:
-            raise ChatError(Code.DRAINING)
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None
         address = self._door.address_of(request)
         self._places.check(identity.actor.user_id, address)
@@ -153,8 +173,6 @@ class Gateway:
         choice = choose(request.path, request.query, request.headers, self._manners.keys())
         manners = self._manners[choice.dialect]
         let = await manners.admit(request, choice)
-        if self.draining:
-            raise ChatError(Code.DRAINING)
         address = self._door.address_of(request)
         self._places.check(let.actor.user_id, address)
         return Admission(
@@ -271,6 +289,8 @@ class Gateway:
 
     def end_session(self, session_id: int | None, user: UserId) -> None:
         """Close the sockets of a session that has ended; None: all of the user's."""
+        for admitting in self._admitting:
+            admitting.ended.add((session_id, user))
         for connection in self._hub.connections_of(user):
             if session_id is None or connection.session_id == session_id:
                 connection.close(Close.SESSION_ENDED, "the session has ended")
