@@ -167,7 +167,9 @@ class Parley:
         )
         self.marked = sessions.marked
         self.accounts.on_session_ended.append(self.gateway.end_session)
-        self.websocket = upgrade_class(self.gateway, ENGINES[settings.websocket.engine])
+        self.websocket = upgrade_class(
+            self.gateway, ENGINES[settings.websocket.engine], settings.server.trusted_proxies
+        )
         self.metrics.connections.set_function(lambda: self.gateway.connections)
         self.http: FastAPI = create_app(self)
 

@@ -14,8 +14,13 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 """16 bytes in base64."""
 
 
+LISTS = frozenset({"sec-websocket-protocol", "x-forwarded-for"})
+"""A proxy that adds a line of its own must not be outdone by the client's line before it."""
+
+
 class UpgradeRequest(msgspec.Struct, frozen=True):
-    """What a client asked for. Header names are lower case; of a repeated header the first counts."""
+    """What a client asked for. Header names are lower case; of a repeated header the first counts, but lists are
+    joined."""
 
     path: str
     query: dict[str, str]
@@ -52,7 +57,11 @@ def parse_request(data: bytes, peer: str | None, secure: bool) -> UpgradeRequest
     headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        headers.setdefault(name.strip().lower(), value.strip())
+        name = name.strip().lower()
+        if name in LISTS and name in headers:
+            headers[name] += "," + value.strip()
+        else:
+            headers.setdefault(name, value.strip())
     key, version = headers.get("sec-websocket-key", ""), headers.get("sec-websocket-version")
     if method != "GET" or version != "13" or _KEY.fullmatch(key) is None:
         raise ValueError("not the opening of a WebSocket of version 13")

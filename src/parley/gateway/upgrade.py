@@ -6,14 +6,16 @@ up to a bound.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from parley.gateway.connection import Connection, Wire
 from parley.gateway.handshake import AnsweredOtherwise, UpgradeRequest, parse_request, refusal
+from parley.gateway.proxies import Proxies
 from parley.protocol.errors import ChatError, Code
+from parley.store.interface import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -48,8 +50,9 @@ Engine = Callable[[Admitter, Ticket, asyncio.Transport, bytes, bytes], None]
 """(gateway, ticket, transport, upgrade request, early bytes): take the transport over and answer 101."""
 
 
-def upgrade_class(gateway: Admitter, engine: Engine) -> type[asyncio.Protocol]:
+def upgrade_class(gateway: Admitter, engine: Engine, trusted_proxies: Sequence[str] = ()) -> type[asyncio.Protocol]:
     """The class for uvicorn's `ws=`, bound to this gateway and engine."""
+    proxies = Proxies(trusted_proxies)
 
     class Upgrade(asyncio.Protocol):
         """One upgrade under way."""
@@ -85,13 +88,15 @@ def upgrade_class(gateway: Admitter, engine: Engine) -> type[asyncio.Protocol]:
             try:
                 request = parse_request(self._request, peer[0] if peer else None, secure)
                 async with asyncio.timeout(ADMISSION_SECONDS):
-                    ticket = await gateway.admit(request)
+                    ticket = await gateway.admit(proxies.seen_through(request))
             except ChatError as error:
                 self._refuse(error)
             except ValueError:
                 self._refuse(ChatError(Code.BAD_PAYLOAD, "The request does not open a WebSocket of version 13."))
             except TimeoutError:
                 self._refuse(ChatError(Code.BUSY))
+            except StoreUnavailable:
+                self._refuse(ChatError(Code.STORAGE_UNAVAILABLE))
             except Exception:
                 log.exception("admission_failed")
                 self._refuse(ChatError(Code.INTERNAL))
