@@ -44,7 +44,7 @@ from parley.services.legacy import Legacy
 from parley.services.tokens import signing_key
 from parley.settings import Settings
 from parley.store.batches import SqlBatches
-from parley.store.interface import StoreBroken
+from parley.store.interface import StoreBroken, StoreUnavailable
 from parley.store.migrate import upgrade
 from parley.store.sql.fetch import epoch
 from parley.store.sql.hot import SqliteHot
@@ -55,6 +55,7 @@ from parley.store.threads import SqlDatabase
 log = structlog.get_logger()
 
 READERS = 4
+SWEEP_SECONDS = 3600.0
 ENGINES = {"picows": picows_engine.start, "sansio": sansio_engine.start}
 
 
@@ -218,9 +219,20 @@ class Parley:
         self.store.start()
         await self.accounts.start()
         self.wheel.start()
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        """Every hour: guests of yesterday who never wrote."""
+        while True:
+            try:
+                await self.legacy.sweep_guests(frozenset(self.hub.users))
+            except StoreUnavailable as error:
+                log.warning("guests_not_swept", error=str(error))
+            await asyncio.sleep(SWEEP_SECONDS)
 
     async def stop(self) -> None:
         """Drain: refuse what is new as retryable, settle what was accepted, send everybody away, close the store."""
+        self._sweeping.cancel()
         await self.gateway.drain(self.log.drain)
         self.wheel.stop()
         await self.fanout.close()

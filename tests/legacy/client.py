@@ -48,7 +48,7 @@ class Client:
 
     async def one(self) -> Any:
         """The next frame: JSON read, other text and bytes as they came."""
-        return _read(await self.raw())
+        return read(await self.raw())
 
     async def got(self, count: int) -> list[Any]:
         return [await self.one() for _ in range(count)]
@@ -63,7 +63,7 @@ class Client:
         await self.barrier()
         found = []
         while len(self.socket.recv_messages.frames):
-            found.append(_read(await self.socket.recv()))
+            found.append(read(await self.socket.recv()))
         return found
 
     async def silence(self) -> None:
@@ -94,10 +94,10 @@ class Refusal(AssertionError):
     @property
     def code(self) -> str:
         """The name of the refusal."""
-        return str(json.loads(self.body)["code"])
+        return str(json.loads(self.body)["name"])
 
 
-def _read(frame: str | bytes) -> Any:
+def read(frame: str | bytes) -> Any:
     if isinstance(frame, str) and frame.startswith("{"):
         try:
             return json.loads(frame)
@@ -147,4 +147,4 @@ class Doors:
             return await http.get(path, headers=headers)
 
 
-__all__ = ["Account", "Client", "Doors", "Refusal"]
+__all__ = ["Account", "Client", "Doors", "Refusal", "read"]

@@ -40,9 +40,9 @@ class LegacySide(Protocol):
     """What the hot path asks of an older dialect's connection."""
 
     away: Any
+    granted: frozenset[tuple[str, str]]
     label: dict[str, str]
     manners: Any
-    own: set[str]
 
 
 class Outbound:

@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,18 +16,21 @@ from parley.clock import Clock
 from parley.protocol.commands import Actor, Durable, JoinConversation
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.events import About, Entry
-from parley.protocol.types import ConversationId, JoinPolicy, MessageId, UserId
+from parley.protocol.types import ConversationId, JoinPolicy, MessageId, Role, UserId
 from parley.services.conversations import Conversations
 from parley.services.history import History
-from parley.services.policy import RESERVED_NAMES, username_key
+from parley.services.policy import DIRECTION_CONTROLS, RESERVED_NAMES, username_key
 from parley.store.interface import Database
 from parley.store.sql import founding
 from parley.store.sql import legacy as sql
+from parley.store.sql import members as sql_members
 
 GUEST_NAME_CHARS = 32
 MISSED = 1_000
 """Entries served to one who was away, the newest."""
 GUEST_HOURS = 24
+LOBBY = "lobby"
+"""Shown by this name, which in capitals is no other room's either."""
 
 
 class Runner(Protocol):
@@ -54,13 +58,16 @@ class Legacy:
         self._conversations = conversations
         self._history = history
         self._most_rooms = rooms
-        self._reserved = RESERVED_NAMES | {username_key(name) for name in reserved}
+        self.reserved = frozenset(reserved)
+        self._reserved = {_key(name, spaces=False) for name in RESERVED_NAMES | self.reserved}
         self._unstored = itertools.count(1)
 
     # Rooms
 
     async def room(self, name: str, *, may_make: bool) -> sql.RoomRow:
         """The room of this name; made, ownerless and open, if the asker may. Raises not_found, limit_reached."""
+        if name.lower() == LOBBY:
+            name = LOBBY
 
         def look(connection: Connection) -> sql.RoomRow | None:
             return sql.room_named(connection, name)
@@ -123,8 +130,15 @@ class Legacy:
             raise ChatError(Code.UNKNOWN_MESSAGE)
         return seq
 
-    async def member_ids(self, conversation_id: ConversationId) -> list[UserId]:
-        return await self._conversations.member_ids(conversation_id)
+    async def members_and_owner(self, conversation_id: ConversationId) -> tuple[list[UserId], UserId | None]:
+        """A room that nobody made by hand has no owner."""
+
+        def question(connection: Connection) -> tuple[list[UserId], UserId | None]:
+            members = sql_members.ids(connection, conversation_id)
+            roles = sql_members.roles(connection, conversation_id, members)
+            return members, next((user for user, role in roles.items() if role is Role.OWNER), None)
+
+        return await self._database.read(question)
 
     # Pages with names
 
@@ -155,18 +169,29 @@ class Legacy:
         name."""
         name = wished.strip()[:GUEST_NAME_CHARS].strip()
         number = next(self._unstored)
-        if not name or not name.isprintable() or await self._taken(name):
+        if not name.isprintable() or not await self.may_be_called(name):
             name = f"访客{secrets.randbelow(9000) + 1000}"
         return Actor(UserId(-number), name, guest=True, guest_of=room)
 
     async def may_be_called(self, name: str) -> bool:
-        return bool(name.strip()) and not await self._taken(name.strip())
+        """Whether somebody who is not asked for an account may be shown by this name: not the server's, not the
+        assistant's, not an account's, however it is spelled."""
+        if not name.strip() or any(c in DIRECTION_CONTROLS or unicodedata.category(c) == "Cc" for c in name):
+            return False
+        if _key(name, spaces=False) in self._reserved:
+            return False
+        key = _key(name.strip(), spaces=True)
+        return not await self._database.read(lambda connection: sql.name_is_taken(connection, name.strip(), key))
 
-    async def _taken(self, name: str) -> bool:
-        key = username_key(name)
-        if key in self._reserved:
-            return True
-        return await self._database.read(lambda connection: sql.name_is_taken(connection, name, key))
+    async def is_number_of_account(self, text: str) -> bool:
+        """Whether an account has this number, as clients would read it."""
+        bare = text.strip()
+        if not bare.isdecimal() or len(bare) > 40:
+            return False
+        number = int(bare)
+        if number >= 1 << 63:
+            return False
+        return bool(await self._database.read(lambda connection: founding.names(connection, [UserId(number)])))
 
     async def store_guest(self, guest: Actor) -> Actor:
         """Give a guest a row, before the first message. Once begun it ends by itself."""
@@ -180,7 +205,13 @@ class Legacy:
         )
         return Actor(user, guest.name, guest=True, guest_of=guest.guest_of)
 
-    async def sweep_guests(self) -> int:
-        """Remove guests who were made a day ago and have no message."""
+    async def sweep_guests(self, here: Collection[UserId] = ()) -> int:
+        """Remove guests who were made a day ago, have no message, and are not `here`: these may still write one."""
         before = self._clock.now_ms() - GUEST_HOURS * 3_600_000
-        return await self._database.write(lambda connection: sql.sweep_guests(connection, before))
+        return await self._database.write(lambda connection: sql.sweep_guests(connection, before, here))
+
+
+def _key(name: str, *, spaces: bool) -> str:
+    """A name as people see it: no case, no width, nothing invisible, and spaces only if they count."""
+    unseen = "C" if spaces else "CZ"
+    return "".join(letter for letter in username_key(name) if unicodedata.category(letter)[0] not in unseen)

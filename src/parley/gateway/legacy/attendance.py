@@ -5,7 +5,7 @@ more, comings and goings are told once a second, and one who came and went in be
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from parley.clock import rfc3339
@@ -107,7 +107,8 @@ class Attendance:
             self._send(connection, Signal("room.init", payload))
 
     def _tell(self, connection: Connection, person: Person, *, came: bool) -> None:
-        if len(self._people) <= SHOWN:
+        # What waits to be told goes first: else one who came and left could be told of in the wrong order.
+        if len(self._people) <= SHOWN and self._timer is None:
             self._tell_now(connection, person, came=came)
             return
         key = _key(connection)
@@ -125,24 +126,24 @@ class Attendance:
         came_last = [person for person, came in news.values() if came][-1:]
         left_last = [person for person, came in news.values() if not came][-1:]
         for person in came_last:
-            self._tell_rooms(Signal("room.joined", {**self._card(person), "users": self._cards()}))
+            self._tell_rooms(Signal("room.joined", {**self._card(person), "users": self._cards()}), person.devices)
         for person in left_last:
             self._tell_rooms(Signal("room.left", {**self._card(person), "users": self._cards()}))
 
     def _tell_now(self, connection: Connection, person: Person, *, came: bool) -> None:
         self._tell_lobby("presence.came" if came else "presence.went", person.label)
         card = {**self._card(person), "users": self._cards()}
-        self._tell_rooms(Signal("room.joined" if came else "room.left", card), without=connection)
+        self._tell_rooms(Signal("room.joined" if came else "room.left", card), without=(connection,))
         content = f"{person.name} {'加入了聊天室' if came else '离开了聊天室'}"
         self._tell_rooms(Signal("notice", {"content": content, "created_at": rfc3339(self._now_ms())}))
 
     def _tell_lobby(self, kind: str, label: dict[str, str]) -> None:
-        self._tell_dialect("lobby", Signal(kind, dict(label)), None)
+        self._tell_dialect("lobby", Signal(kind, dict(label)), ())
 
-    def _tell_rooms(self, signal: Signal, without: Connection | None = None) -> None:
+    def _tell_rooms(self, signal: Signal, without: Collection[Connection] = ()) -> None:
         self._tell_dialect("room", signal, without)
 
-    def _tell_dialect(self, dialect: str, signal: Signal, without: Connection | None) -> None:
+    def _tell_dialect(self, dialect: str, signal: Signal, without: Collection[Connection]) -> None:
         for codec, connections in self._feed.live.items():
             if codec.name != dialect:
                 continue
@@ -151,7 +152,7 @@ class Attendance:
                 continue
             ready = frame(payload)
             for connection in connections:
-                if connection is not without:
+                if connection not in without:
                     connection.push(ready)
 
     def _send(self, connection: Connection, signal: Signal) -> None:

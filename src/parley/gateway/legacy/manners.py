@@ -25,13 +25,13 @@ log = structlog.get_logger()
 class LegacyState:
     """What a connection of an older dialect has beside every connection."""
 
-    __slots__ = ("away", "label", "manners", "own")
+    __slots__ = ("away", "granted", "label", "manners")
 
     def __init__(self, manners: "Manners", label: Mapping[str, str] | None = None) -> None:
         self.manners = manners
         self.label = dict(label or {})
-        self.own: set[str] = set()
-        """client_ids sent by this socket that it must not hear back."""
+        self.granted: frozenset[tuple[str, str]] = frozenset()
+        """Of a lobby client's label: the fields that it was found it may wear."""
         self.away: Any = None
         """Where it is to be served from when it comes back (`away.AwayMarks`)."""
 
@@ -45,11 +45,17 @@ class LetIn(msgspec.Struct, frozen=True):
     label: Mapping[str, str] = {}
 
 
+def is_unstored(actor: Actor) -> bool:
+    """Is this a guest who has written nothing yet?"""
+    return actor.guest and actor.user_id < 0
+
+
 class Performer(Protocol):
     """The session's part: take a command to where all commands go."""
 
     def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None: ...
     def refuse(self, connection: Connection, ref: str | None, error: ChatError) -> None: ...
+    def delivered(self, connection: Connection, upto: Mapping[ConversationId, int]) -> None: ...
 
 
 class Manners:
@@ -91,23 +97,27 @@ class Manners:
 
     def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
         """A decoded command. Returns what the connection's later commands have to wait for."""
-        if isinstance(request.command, SendMessage) and connection.actor.guest and connection.actor.user_id < 0:
+        if isinstance(request.command, SendMessage) and is_unstored(connection.actor):
             return self._as_stored_guest(connection, request)
         return self.performer.perform(connection, request)
 
     async def _as_stored_guest(self, connection: Connection, request: Request) -> None:
-        """A guest's first message gives them a row, and a number that is not negative."""
-        before = connection.actor
-        actor = await self.legacy.store_guest(before)
+        await self.store_guest(connection)
         if connection.closing:
+            return
+        again = self.performer.perform(connection, request)
+        if again is not None:
+            await again
+
+    async def store_guest(self, connection: Connection) -> None:
+        """A guest's first message gives them a row, and a number that is not negative."""
+        actor = await self.legacy.store_guest(connection.actor)
+        if connection.closed:
             return
         self.hub.rename(connection, actor)
         for feed in connection.feeds:
             if feed.attendance is not None:
                 feed.attendance.became(connection, actor.user_id)
-        again = self.performer.perform(connection, request)
-        if again is not None:
-            await again
 
     # Listening
 

@@ -1,15 +1,18 @@
 """Lobby and room: sockets that hear one room, guests among them, with everybody told who is there."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from weakref import WeakValueDictionary
+
+import msgspec
 
 from parley.clock import Clock
 from parley.dialects.base import Codec, Request
-from parley.dialects.lobby import LobbyCodec, question_of
+from parley.dialects.lobby import LABEL, LobbyCodec, question_of
 from parley.dialects.room import RoomCodec
 from parley.dialects.shared import color_of, local_time
 from parley.dispatch import Dispatch
 from parley.gateway.catchup import CatchUp
-from parley.gateway.connection import Connection
+from parley.gateway.connection import Connection, LegacySide
 from parley.gateway.feed import Feed
 from parley.gateway.framing import BINARY, frame
 from parley.gateway.handshake import UpgradeRequest
@@ -17,15 +20,18 @@ from parley.gateway.hub import Hub
 from parley.gateway.legacy.admission import LegacyDoor
 from parley.gateway.legacy.attendance import Attendance
 from parley.gateway.legacy.choice import Choice
-from parley.gateway.legacy.manners import LetIn, Manners, Performer
+from parley.gateway.legacy.manners import LetIn, Manners, Performer, is_unstored
 from parley.protocol.commands import Actor, SendMessage, SetLabel
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.events import Signal
 from parley.protocol.types import ConversationId, JoinPolicy
-from parley.services.legacy import Legacy
+from parley.services.legacy import GUEST_NAME_CHARS, Legacy
 
 AI_AWAY = "AI服务暂时不可用，请稍后重试"
 SYSTEM = "系统"
+BINARY_BYTES = 65_536
+NOT_HERE = 1008
+"""The standard's close code for a policy: the user left the room or was removed."""
 
 
 class OneRoom(Manners):
@@ -74,8 +80,10 @@ class LobbyManners(OneRoom):
     _codec: LobbyCodec | None = None
 
     async def codec(self) -> Codec:
+        lobby = await self.legacy.lobby()
+        # No await from the look to the setting: a second codec would have every frame made twice.
         if self._codec is None:
-            self._codec = LobbyCodec(await self.legacy.lobby())
+            self._codec = LobbyCodec(lobby, self.legacy.reserved)
         return self._codec
 
     async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
@@ -89,32 +97,72 @@ class LobbyManners(OneRoom):
         command = request.command
         if isinstance(command, SetLabel):
             return self._set_label(connection, command)
-        if isinstance(command, SendMessage) and question_of(command.text or "") is not None:
-            return self._ask(connection, request)
+        if isinstance(command, SendMessage):
+            if command.legacy and not command.legacy.keys().isdisjoint(LABEL):
+                return self._send_under_label(connection, request, command)
+            return self._send(connection, request, command)
         return super().perform(connection, request)
+
+    def _send(self, connection: Connection, request: Request, command: SendMessage) -> Awaitable[None] | None:
+        legacy = command.legacy or {}
+        if connection.actor.guest and legacy.get("form") != "text":
+            # An account's own label is its number and name, which are not kept twice.
+            command = msgspec.structs.replace(command, legacy={**_state(connection).label, **legacy})
+        if question_of(command.text or "") is not None:
+            return self._ask(connection, command)
+        return super().perform(connection, msgspec.structs.replace(request, command=command))
+
+    async def _send_under_label(self, connection: Connection, request: Request, command: SendMessage) -> None:
+        """A message says by itself who it is from: what would pass for somebody else becomes the sender's own label."""
+        legacy = dict(command.legacy or {})
+        granted = await self._granted(connection, legacy)
+        self._call(connection, granted)
+        legacy = {field: value for field, value in legacy.items() if field not in LABEL or field in granted}
+        sent = self._send(connection, request, msgspec.structs.replace(command, legacy=legacy))
+        if sent is not None:
+            await sent
+
+    async def _granted(self, connection: Connection, wished: Mapping[str, str]) -> dict[str, str]:
+        """The part of a label that may be worn: not another account's number, nor the name of one, of the server or
+        of its assistant. What was granted once stays so on this connection."""
+        state, actor, granted = _state(connection), connection.actor, {}
+        for field in LABEL:
+            value = wished.get(field)
+            if not value:
+                continue
+            own = not actor.guest and value == (str(actor.user_id) if field == "userid" else actor.name)
+            if own or (field, value) in state.granted or await self._is_free(field, value):
+                granted[field] = value
+        state.granted = frozenset(granted.items())
+        return granted
+
+    async def _is_free(self, field: str, value: str) -> bool:
+        if field == "userid" and await self.legacy.is_number_of_account(value):
+            return False
+        return await self.legacy.may_be_called(value)
+
+    def _call(self, connection: Connection, granted: Mapping[str, str]) -> None:
+        """A guest who has written nothing yet is called as they call themselves."""
+        actor, name = connection.actor, granted.get("userphone", "")[:GUEST_NAME_CHARS].strip()
+        if name and actor.guest and actor.user_id < 0:
+            self.hub.rename(connection, Actor(actor.user_id, name, guest=True, guest_of=actor.guest_of))
 
     async def _set_label(self, connection: Connection, command: SetLabel) -> None:
         """Its wish is granted unless it would pass for somebody else."""
-        state = connection.legacy
-        assert state is not None
-        wished = command.label.get("userphone", "")
-        label = {key: value for key, value in command.label.items() if key in ("userid", "userphone")}
-        if wished and not await self.legacy.may_be_called(wished):
-            label.pop("userphone", None)
-        state.label |= label
-        if wished and "userphone" in label and connection.actor.guest and connection.actor.user_id < 0:
-            self.hub.rename(
-                connection, Actor(connection.actor.user_id, wished[:32], guest=True, guest_of=connection.actor.guest_of)
-            )
+        state = _state(connection)
+        granted = await self._granted(connection, command.label)
+        self._call(connection, granted)
+        state.label |= {field: granted[field] for field in ("userid", "userphone") if field in granted}
         for feed in connection.feeds:
             if feed.attendance is not None:
                 feed.attendance.relabel(connection, dict(state.label))
 
-    async def _ask(self, connection: Connection, request: Request) -> None:
-        """A question to the assistant is a normal message; that none answers is said by the system, to all."""
-        before = super().perform(connection, request)
-        if before is not None:
-            await before
+    async def _ask(self, connection: Connection, command: SendMessage) -> None:
+        """A question to the assistant is a normal message; that none answers is said by the system, to all, after
+        it."""
+        if is_unstored(connection.actor):
+            await self.store_guest(connection)
+        await self.dispatch.run(connection.actor, command)
         now = local_time(self.clock.now_ms())
         payload = {"userid": "system", "userphone": SYSTEM, "message": AI_AWAY, "time": now}
         feed = self.hub.feeds.get(self.room_of(connection))
@@ -123,6 +171,9 @@ class LobbyManners(OneRoom):
 
     def binary(self, connection: Connection, data: bytes) -> None:
         """Relayed as it came to the lobby's clients, and not kept."""
+        if len(data) > BINARY_BYTES:
+            self.performer.refuse(connection, None, ChatError(Code.TOO_LONG))
+            return
         feed = self.hub.feeds.get(self.room_of(connection))
         if feed is not None:
             for codec, connections in feed.live.items():
@@ -137,7 +188,7 @@ class RoomManners(OneRoom):
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]  # the same
-        self._codecs: dict[ConversationId, RoomCodec] = {}
+        self._codecs: WeakValueDictionary[ConversationId, RoomCodec] = WeakValueDictionary()
 
     async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
         self.door.check_origin(request)
@@ -158,10 +209,15 @@ class RoomManners(OneRoom):
     def _codec(self, room: ConversationId, name: str) -> RoomCodec:
         """One for all sockets of a room, so that its frames are made once."""
         known = self._codecs.get(room)
-        if known is None or known.room != name:
+        if known is None:
             known = self._codecs[room] = RoomCodec(room, name)
         return known
 
-    def closed(self, connection: Connection) -> None:
-        if self.room_of(connection) not in self.hub.feeds:
-            self._codecs.pop(self.room_of(connection), None)
+    def detached(self, connection: Connection, conversation_id: ConversationId) -> None:
+        """There is nothing else that it could hear. If its user may come back, it does so by the door."""
+        connection.close(NOT_HERE, "not in this room any more")
+
+
+def _state(connection: Connection) -> LegacySide:
+    assert connection.legacy is not None
+    return connection.legacy

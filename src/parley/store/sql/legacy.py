@@ -1,10 +1,10 @@
 """What the older dialects ask of the store beside everybody else's questions: rooms by name, marks of being away,
 guests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, update
 
 from parley.protocol.events import About
 from parley.protocol.types import ConversationId, ConversationKind, EntryKind, JoinPolicy, MessageId, ServerRole, UserId
@@ -21,6 +21,8 @@ _MARKS = Query(
         away_marks.c.user_id == bindparam("user"), away_marks.c.dialect == bindparam("dialect")
     )
 )
+
+SWEPT_AT_ONCE = 500
 
 
 class RoomRow(msgspec.Struct, frozen=True):
@@ -106,7 +108,10 @@ def move_marks(connection: Connection, user_id: UserId, dialect: str, to: Mappin
 def name_is_taken(connection: Connection, name: str, name_key: str) -> bool:
     """Whether an account (not a guest) goes by this name."""
     u = users.c
-    statement = select(u.id).where(u.guest.is_(False), or_(u.username_key == name_key, u.display_name == name))
+    statement = select(u.id).where(
+        u.guest.is_(False),
+        or_(u.username_key == name_key, u.display_name == name, func.lower(u.display_name) == name_key),
+    )
     return connection.execute(statement).first() is not None
 
 
@@ -121,8 +126,12 @@ def make_guest(connection: Connection, key: str, name: str, at: int) -> UserId:
     return UserId(made[0])
 
 
-def sweep_guests(connection: Connection, before: int) -> int:
-    """Remove guests made before then who never got a message stored. Returns how many."""
+def sweep_guests(connection: Connection, before: int, but: Collection[UserId] = ()) -> int:
+    """Remove guests made before then who never got a message stored, but these. Returns how many."""
     u = users.c
     wrote = exists().where(entries.c.actor_id == u.id)
-    return connection.execute(delete(users).where(and_(u.guest.is_(True), u.created_at < before, ~wrote))).rowcount
+    unused = select(u.id).where(u.guest.is_(True), u.created_at < before, ~wrote)
+    gone = [user for (user,) in connection.execute(unused) if user not in but]
+    for start in range(0, len(gone), SWEPT_AT_ONCE):
+        connection.execute(delete(users).where(u.id.in_(gone[start : start + SWEPT_AT_ONCE])))
+    return len(gone)
