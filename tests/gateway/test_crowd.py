@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.gateway.live import Live, Person
+from tests.gateway.live import Live, Person, until
 from tests.gateway.test_ends import HeldStore
 from tests.gateway.test_opening import seqs
 from tests.gateway.test_sending import message
@@ -77,6 +77,29 @@ async def test_fifty_come_and_go_while_four_write(server: Live, alice: Person, b
         await server.say(alice, talk)
 
     assert last.result() == 34 + SENDERS * MESSAGES + 1
+
+
+async def test_peers_that_vanish_cost_the_others_nothing(server: Live, alice: Person, bob: Person, talk: str) -> None:
+    """Reset at any moment of a delivery: everybody else hears every entry, and nothing is raised anywhere."""
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    his = await server.connect(bob)
+    for _ in range(8):
+        crowd = [await server.hand_open(alice) for _ in range(10)]
+        for socket in crowd:
+            await socket.send({"type": "ping"})
+        saying = asyncio.create_task(server.say_many(alice, talk, 40, "x" * 2000))
+        for socket in crowd:
+            await asyncio.sleep(0.001)
+            socket.reset()
+        await saying
+    frames: list[Any] = []
+    while len(seqs(frames, talk)) < 320:
+        frames.append(await his.recv())
+
+    assert seqs(frames, talk) == list(range(3, 323))
+    await until(lambda: not server.parley.hub.connections_of(alice.actor.user_id))
+    assert faults == []
 
 
 class CountingWire:
