@@ -142,7 +142,7 @@ class Dispatch:
         return None
 
     def _refuse_message(self, command: SendMessage) -> Refusal | None:
-        if command.kind is MessageKind.SYSTEM:
+        if command.kind is MessageKind.SYSTEM and "av_data" not in (command.legacy or {}):
             return Code.FORBIDDEN, "Only the server writes system messages."
         if command.attachments or command.kind in (MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE):
             return Code.UNSUPPORTED, "This server takes no files yet."

@@ -99,9 +99,9 @@ class DirectCodec:
         return None
 
     def entries(self, about: About, head: int, more: bool, entries: Sequence[Entry]) -> Sequence[bytes]:
-        """A frame for each new message; this dialect has none for anything else."""
-        created = [_said(about, entry) for entry in entries if entry.kind == EntryKind.MESSAGE_CREATED]
-        return [encode(said) for said in created if said is not None]
+        """A frame for each new message, and one for a group's end; this dialect has none for anything else."""
+        shown = [_shown(about, entry) for entry in entries]
+        return [encode(said) for said in shown if said is not None]
 
     def signal(self, signal: Signal) -> bytes | None:
         """`direct.system` tells that a group began (`group_create`) or ended (`group_dismiss`) for this user."""
@@ -151,6 +151,15 @@ def _beside(content_type: int, content: str) -> dict[str, str] | None:
     if content_type == IMAGE:
         legacy["url"] = content
     return legacy
+
+
+def _shown(about: About, entry: Entry) -> _Said | None:
+    if entry.kind == EntryKind.MESSAGE_CREATED:
+        return _said(about, entry)
+    if entry.kind == EntryKind.CONVERSATION_CLOSED:
+        info = _GroupInfo(str(about.conversation_id), about.title or about.name or "", [], str(entry.by))
+        return _System(info.group_id, "", info.creator_id, SYSTEM, "", TEXT, "group_dismiss", info)
+    return None
 
 
 def _said(about: About, entry: Entry) -> _Said | None:

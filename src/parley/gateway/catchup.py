@@ -76,7 +76,7 @@ class CatchUp:
         asked = dict(resume.cursors) if resume is not None else {}
         told = {c: seq for c, seq in bases.items() if c not in asked}
         same = resume is not None and resume.epoch == self._epoch
-        connection.resuming = self._spawn(connection, self._resume(connection, asked, same, told, done))
+        connection.resuming = self.spawn(connection, self._resume(connection, asked, same, told, done))
         return None
 
     async def _begin_after(
@@ -170,8 +170,10 @@ class CatchUp:
             entries, head = page
             if entries:
                 cursor = entries[-1].seq
-                for payload in connection.codec.entries(feed.about, head, cursor < head, entries):
-                    connection.push(frame(payload))
+                heard = feed.heard_by(connection, entries)
+                payloads = connection.codec.entries(feed.about, head, cursor < head, heard) if heard else ()
+                # As one: a page of many frames is no more than the socket was asked to take.
+                connection.push(b"".join([frame(payload) for payload in payloads]) or None)
             # No await from here to `add`: what is published in between cannot exist.
             if cursor >= head and not feed.behind(cursor):
                 feed.add(connection, cursor)
@@ -214,7 +216,7 @@ class CatchUp:
             return
         if connection.catching is None:
             connection.catching = {}
-        connection.catching[conversation_id] = self._spawn(
+        connection.catching[conversation_id] = self.spawn(
             connection, self._attach(connection, conversation_id, cursor, follows=connection.live)
         )
 
@@ -264,7 +266,8 @@ class CatchUp:
 
     # Tasks
 
-    def _spawn(self, connection: Connection, work: Awaitable[None]) -> asyncio.Task[None]:
+    def spawn(self, connection: Connection, work: Awaitable[None]) -> asyncio.Task[None]:
+        """For work without which the connection would miss something."""
         return self._keep(asyncio.get_running_loop().create_task(self._guard(connection, work)))
 
     def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:

@@ -129,16 +129,23 @@ class Feed:
         if all(codec.echoes(self.about, entry) for entry in entries):
             return False
         for connection in connections:
-            own = connection.legacy.own if connection.legacy is not None else set()
-            rest = [entry for entry in entries if entry.client_id not in own or codec.echoes(self.about, entry)]
-            own.difference_update(entry.client_id for entry in entries)
+            rest = self.heard_by(connection, entries)
             for encoded in self._encode(codec, rest) if rest else ():
                 connection.push(encoded)
         return True
 
+    def heard_by(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Without what this socket is not to hear back."""
+        legacy, codec = connection.legacy, connection.codec
+        if legacy is None or not codec.may_hush:
+            return entries
+        return [
+            entry for entry in entries if not legacy.manners.wrote(connection, entry) or codec.echoes(self.about, entry)
+        ]
+
     def _publish_late(self, entries: Sequence[Entry]) -> None:
         for connection, read in list(self.late.items()):
-            rest = [entry for entry in entries if entry.seq > read]
+            rest = self.heard_by(connection, [entry for entry in entries if entry.seq > read])
             if rest:
                 for encoded in self._encode(connection.codec, rest):
                     connection.push(encoded)

@@ -7,7 +7,7 @@ overtake each other.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -35,7 +35,7 @@ from parley.protocol.commands import (
 )
 from parley.protocol.errors import BadFrame, ChatError, Close, Code
 from parley.protocol.events import Ack, Signal
-from parley.protocol.types import UserId
+from parley.protocol.types import ConversationId, UserId
 from parley.store.interface import Appended, Marked, Outcome, Refused, StoreUnavailable
 
 log = structlog.get_logger()
@@ -273,6 +273,16 @@ class Sessions:
                 self.marked(marked)
 
         self._dispatch.submit_mark(connection.actor, command, reply)
+
+    def delivered(self, connection: Connection, upto: Mapping[ConversationId, int]) -> None:
+        """What has surely arrived at a client that says nothing of it itself. Who has left meanwhile has no mark."""
+
+        def reply(marked: Marked | Refused) -> None:
+            if isinstance(marked, Marked):
+                self.marked(marked)
+
+        for conversation, seq in upto.items():
+            self._dispatch.submit_mark(connection.actor, MarkRead(conversation, 0, seq), reply)
 
     def marked(self, marked: Marked) -> None:
         """Tell who may know that someone has read on: everybody in a small conversation, else only their own

@@ -143,7 +143,12 @@ async def read(request: Request, body: Read, token: Token = None) -> Response:
     async def work() -> dict[str, Any]:
         actor = await _actor(request, token)
         named = body.conversationId
-        conversation = await parley.conversations.lobby_id() if named in ("", "all") else parse_id(named)
+        if named in ("", "all"):
+            conversation: int | None = await parley.legacy.lobby()
+        elif named.isdecimal():
+            conversation = parse_id(named)
+        else:
+            conversation = (await parley.legacy.room(named, may_make=False)).id
         if conversation is None:
             raise ChatError(Code.UNKNOWN_CONVERSATION)
         seq = (1 << 53) - 1
@@ -154,6 +159,7 @@ async def read(request: Request, body: Read, token: Token = None) -> Response:
             legacy: Legacy = request.app.state.parley.legacy
             seq = await legacy.seq_of(ConversationId(conversation), MessageId(message))
         marked = await parley.dispatch.mark(actor, MarkRead(ConversationId(conversation), seq))
+        parley.marked(marked)
         return {"conversationId": named, "readSeq": marked.read_seq, "unread": marked.unread}
 
     return await _enveloped(work)

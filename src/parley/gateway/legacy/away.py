@@ -22,7 +22,7 @@ PINGS_UNDER_WAY = 8
 class AwayMarks:
     """One connection's."""
 
-    __slots__ = ("_dialect", "_legacy", "_number", "_task", "_user", "_waiting", "confirmed")
+    __slots__ = ("_dialect", "_legacy", "_number", "_tasks", "_user", "_waiting", "confirmed")
 
     def __init__(self, legacy: Legacy, user: UserId, dialect: str) -> None:
         self.confirmed: dict[ConversationId, int] = {}
@@ -31,10 +31,10 @@ class AwayMarks:
         self._dialect = dialect
         self._number = 0
         self._waiting: dict[bytes, dict[ConversationId, int]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def load(self, heads: dict[ConversationId, int]) -> dict[ConversationId, int]:
-        """From where each conversation is to be served. One met for the first time is served from its head on."""
+    async def load(self, heads: dict[ConversationId, int], lobby: ConversationId) -> dict[ConversationId, int]:
+        """From where each conversation is to be served."""
         known = await self._legacy.marks(self._user, self._dialect)
         first_ever = not known
         starts: dict[ConversationId, int] = {}
@@ -47,6 +47,9 @@ class AwayMarks:
                 mark = head if first_ever else 0
                 fresh[conversation] = mark
             starts[conversation] = max(min(mark, head), head - MISSED)
+        if first_ever:
+            # Also of somebody who is in no conversation yet, it stays known that they were here.
+            fresh.setdefault(lobby, 0)
         if fresh:
             await self._legacy.move_marks(self._user, self._dialect, fresh)
         self.confirmed = {**known, **fresh}
@@ -66,11 +69,15 @@ class AwayMarks:
         self._waiting[payload] = written
         return payload
 
-    def ponged(self, payload: bytes) -> None:
+    def ponged(self, payload: bytes) -> dict[ConversationId, int] | None:
+        """What is known now to have arrived, and was not before."""
         written = self._waiting.pop(payload, None)
         if written:
             self.confirmed.update(written)
-            self._task = asyncio.get_running_loop().create_task(self._store(written))
+            task = asyncio.get_running_loop().create_task(self._store(written))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return written
 
     async def _store(self, written: dict[ConversationId, int]) -> None:
         try:

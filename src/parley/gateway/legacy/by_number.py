@@ -25,10 +25,11 @@ from parley.gateway.legacy.away import AwayMarks
 from parley.gateway.legacy.choice import Choice
 from parley.gateway.legacy.manners import LetIn, Manners, Performer
 from parley.protocol.commands import SendMessage, SignalCall
-from parley.protocol.errors import ChatError, Close, Code
-from parley.protocol.events import Signal
+from parley.protocol.errors import BadFrame, ChatError, Close, Code
+from parley.protocol.events import About, Entry, Signal
 from parley.protocol.types import ConversationId, ConversationKind, MessageKind, UserId
 from parley.services.legacy import Legacy
+from parley.services.policy import parse_id
 
 REPLACEMENTS = 5
 REPLACEMENT_SECONDS = 60.0
@@ -38,18 +39,27 @@ class ByNumber(Manners):
     """The common part."""
 
     hears_lobby = True
+    takes_binary = True
 
     def __init__(self, hub: Hub, legacy: Legacy, catch_up: CatchUp, performer: Performer, door: LegacyDoor) -> None:
         super().__init__(hub, legacy, catch_up, performer)
         self.door = door
 
     async def opened(self, connection: Connection) -> None:
+        # What it is added to meanwhile waits for this: one and the same page must not be sent twice.
+        connection.resuming = asyncio.current_task()
+        try:
+            await self._serve(connection)
+        finally:
+            connection.resuming = None
+
+    async def _serve(self, connection: Connection) -> None:
         heads = await self.legacy.heard_by(connection.actor, lobby=self.hears_lobby)
         marks = AwayMarks(self.legacy, connection.actor.user_id, self.dialect)
         state = connection.legacy
         assert state is not None
         state.away = marks
-        starts = await marks.load(heads)
+        starts = await marks.load(heads, await self.legacy.lobby())
         await self.listen(connection, dict(starts))
         # At once, and not with the next heartbeat: what was served now is not served again after a cut.
         connection.push(frame(self.ping_payload(connection), PING))
@@ -63,18 +73,30 @@ class ByNumber(Manners):
         state = connection.legacy
         assert state is not None
         if state.away is not None:
-            state.away.ponged(payload)
+            arrived = state.away.ponged(payload)
+            if arrived:
+                self.performer.delivered(connection, arrived)
+
+    def binary(self, connection: Connection, data: bytes) -> None:
+        self.performer.refuse(connection, None, BadFrame("Only text frames are understood here."))
+
+    def wrote(self, connection: Connection, entry: Entry) -> bool:
+        """Whether this is what the socket is not to hear back where its dialect does not echo."""
+        raise NotImplementedError
 
     def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
         if connection.closing or (connection.catching is not None and conversation_id in connection.catching):
             return
         if connection.catching is None:
             connection.catching = {}
-        task = asyncio.get_running_loop().create_task(self._attach(connection, conversation_id, cursor))
-        connection.catching[conversation_id] = task
+        connection.catching[conversation_id] = self.catch_up.spawn(
+            connection, self._attach(connection, conversation_id, cursor)
+        )
 
     async def _attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
         try:
+            if connection.resuming is not None:
+                await asyncio.wait([connection.resuming])
             await self.listen(connection, {conversation_id: cursor})
             await self.attached(connection, conversation_id)
         finally:
@@ -83,11 +105,6 @@ class ByNumber(Manners):
 
     async def attached(self, connection: Connection, conversation_id: ConversationId) -> None:
         """It hears the conversation now."""
-
-    def remember_own(self, connection: Connection, command: SendMessage) -> None:
-        state = connection.legacy
-        assert state is not None
-        state.own.add(command.client_id)
 
 
 class DirectManners(ByNumber):
@@ -120,7 +137,8 @@ class DirectManners(ByNumber):
         return LetIn(identity.actor, identity.session_id, await self.codec())
 
     def _here(self, user: UserId) -> list[Connection]:
-        return [c for c in self.hub.connections_of(user) if c.codec.name == self.dialect]
+        here = self.hub.connections_of(user)
+        return [c for c in here if c.codec.name == self.dialect and not c.closing]
 
     def _count_replacement(self, user: UserId) -> None:
         """Two clients that throw each other out for ever are a storm; the newcomer waits."""
@@ -146,29 +164,37 @@ class DirectManners(ByNumber):
             del self._replaced[connection.actor.user_id]
 
     def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
-        if isinstance(request.command, SendMessage) and request.command.to_user_id is not None:
-            self.remember_own(connection, request.command)
+        command = request.command
+        if isinstance(command, SendMessage):
+            marked = msgspec.structs.replace(command, client_id=f"{command.client_id}.{connection.id}")
+            request = Request(request.ref, marked)
         return super().perform(connection, request)
+
+    def wrote(self, connection: Connection, entry: Entry) -> bool:
+        """This very socket; what the user writes on another device is heard."""
+        return entry.by == connection.actor.user_id and entry.client_id.endswith(f".{connection.id}")
 
     async def attached(self, connection: Connection, conversation_id: ConversationId) -> None:
         """A group's members are told of it by a frame of its own."""
         facts = (await self.legacy.about([conversation_id])).get(conversation_id)
         if facts is not None and facts.kind != ConversationKind.DIRECT and not facts.lobby:
-            members = await self.legacy.member_ids(conversation_id)
-            self.hub.tell(connection, _system(conversation_id, "group_create", facts.title or facts.name, members))
+            members, owner = await self.legacy.members_and_owner(conversation_id)
+            self.hub.tell(connection, _system(facts, "group_create", members, owner))
 
     def detached(self, connection: Connection, conversation_id: ConversationId) -> None:
-        self.hub.tell(connection, _system(conversation_id, "group_dismiss", None, []))
+        feed = self.hub.feeds.get(conversation_id)
+        about = feed.about if feed is not None else About(conversation_id)
+        self.hub.tell(connection, _system(about, "group_dismiss", [], None))
 
 
-def _system(conversation_id: ConversationId, kind: str, name: str | None, members: list[UserId]) -> Signal:
+def _system(about: About, kind: str, members: list[UserId], owner: UserId | None) -> Signal:
     info = {
-        "groupId": str(conversation_id),
-        "groupName": name or "",
+        "groupId": str(about.conversation_id),
+        "groupName": about.title or about.name or "",
         "memberIds": [str(member) for member in members],
-        "creatorId": str(members[0]) if members else "",
+        "creatorId": str(owner) if owner is not None else "",
     }
-    return Signal("direct.system", {"systemType": kind, "groupInfo": info}, conversation_id)
+    return Signal("direct.system", {"systemType": kind, "groupInfo": info}, about.conversation_id)
 
 
 class KamaManners(ByNumber):
@@ -192,14 +218,14 @@ class KamaManners(ByNumber):
         if not client_id:
             raise NoClientId
         self.door.check_origin(request)
-        user = client_id.removeprefix("U")
-        if not client_id.startswith("U") or not user.isdecimal():
+        user = parse_id(client_id[1:]) if client_id.startswith("U") else None
+        if user is None:
             raise ChatError(Code.UNAUTHENTICATED, "client_id is not of the form U<user id>.")
         if self.door.token_of(request) is None and self._trust and self.door.is_local(request):
-            actor = await self.legacy.account(UserId(int(user)))
+            actor = await self.legacy.account(UserId(user))
             return LetIn(actor, 0, self._codec)
         identity = await self.door.identify(request)
-        if str(identity.actor.user_id) != user:
+        if identity.actor.user_id != user:
             raise ChatError(Code.UNAUTHENTICATED, "The token is not this client_id's.")
         return LetIn(identity.actor, identity.session_id, self._codec)
 
@@ -216,6 +242,10 @@ class KamaManners(ByNumber):
             return self._call(connection, command)
         return super().perform(connection, request)
 
+    def wrote(self, connection: Connection, entry: Entry) -> bool:
+        """The user on whatever device: a call's frames are for the one called."""
+        return entry.by == connection.actor.user_id
+
     async def _call(self, connection: Connection, command: SignalCall) -> None:
         """Its beginning, acceptance or refusal is kept in the direct conversation; the rest only passes."""
         actor = connection.actor
@@ -224,10 +254,8 @@ class KamaManners(ByNumber):
                 ConversationId(0), new_client_id(), command.data, MessageKind.SYSTEM, command.to_user_id,
                 legacy={"dialect": "kama", "type": "3", "av_data": command.data},
             )  # fmt: skip
-            self.remember_own(connection, message)
-            before = self.performer.perform(connection, Request(None, message))
-            if before is not None:
-                await before
+            # Until it is stored what follows waits: an offer must not overtake the call that it belongs to.
+            await self._dispatch.run(actor, message)
             return
         await self._dispatch.may_reach(actor, command.to_user_id)
         payload = {"from": actor.user_id, "from_name": actor.name, "to": command.to_user_id, "data": command.data}
