@@ -159,6 +159,10 @@ class Legacy:
     async def marks(self, user: UserId, dialect: str) -> dict[ConversationId, int]:
         return await self._database.read(lambda connection: sql.marks_of(connection, user, dialect))
 
+    async def joined(self, user: UserId, ids: Sequence[ConversationId]) -> dict[ConversationId, int]:
+        """The seqs at which the user came to those of them that have members."""
+        return await self._database.read(lambda connection: sql.joined(connection, user, ids))
+
     async def move_marks(self, user: UserId, dialect: str, to: Mapping[ConversationId, int]) -> None:
         await self._database.write(lambda connection: sql.move_marks(connection, user, dialect, to))
 

@@ -39,12 +39,14 @@ class AwayMarks:
         first_ever = not known
         starts: dict[ConversationId, int] = {}
         fresh: dict[ConversationId, int] = {}
+        new = [] if first_ever else [conversation for conversation in heads if conversation not in known]
+        joined = await self._legacy.joined(self._user, new) if new else {}
         for conversation, head in heads.items():
             mark = known.get(conversation)
             if mark is None:
-                # At the first connect ever it begins at the head; a conversation that is new since then, at its
-                # beginning.
-                mark = head if first_ever else 0
+                # At the first connect ever it begins at the head; a conversation that is new since then, where the
+                # user came to it: its beginning, if they were in it from the first.
+                mark = head if first_ever else max(joined.get(conversation, 0) - 1, 0)
                 fresh[conversation] = mark
             starts[conversation] = max(min(mark, head), head - MISSED)
         if first_ever:

@@ -22,6 +22,12 @@ _MARKS = Query(
     )
 )
 
+_JOINED = Query(
+    select(members.c.conversation_id, members.c.joined_seq).where(
+        members.c.user_id == bindparam("user"), members.c.conversation_id.in_(one_of("ids"))
+    )
+)
+
 SWEPT_AT_ONCE = 500
 
 
@@ -89,6 +95,11 @@ def seq_of(connection: Connection, conversation_id: ConversationId, message_id: 
 
 def marks_of(connection: Connection, user_id: UserId, dialect: str) -> dict[ConversationId, int]:
     return {ConversationId(row[0]): row[1] for row in _MARKS.rows(connection, user=user_id, dialect=dialect)}
+
+
+def joined(connection: Connection, user_id: UserId, ids: Sequence[ConversationId]) -> dict[ConversationId, int]:
+    rows = _JOINED.rows(connection, user=user_id, ids=ids) if ids else []
+    return {ConversationId(row[0]): row[1] for row in rows}
 
 
 def move_marks(connection: Connection, user_id: UserId, dialect: str, to: Mapping[ConversationId, int]) -> None:
