@@ -98,11 +98,12 @@ async def test_many_resumes_at_once_each_send_their_range(server: Live, alice: P
         since.append(frame)
         if "id" in frame:
             answers.append(frame["id"])
-            assert seqs(since, talk)[:3] == [3, 4, 5]
+            # What is said meanwhile may come live by the one before, and then again in the range of this one.
+            assert seqs(since, talk) in ([3, 4, 5], [3, 4, 5, 6], [6, 3, 4, 5, 6])
             since = since if frame["id"] == "n19" else []
 
     assert answers == [f"n{number}" for number in range(20)]
-    assert seqs(since, talk) == [3, 4, 5, 6]
+    assert seqs(since, talk) in ([3, 4, 5, 6], [6, 3, 4, 5, 6])
 
 
 async def test_what_a_resume_cannot_give_is_said(server: Live, alice: Person, mallory: Person, talk: str) -> None:
