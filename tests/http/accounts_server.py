@@ -45,6 +45,8 @@ class SmallServer:
     history: Any = None
     dispatch: Any = None
     hub: Any = None
+    legacy: Any = None
+    marked: Any = None
 
     def not_ready(self) -> list[str]:
         return self.reasons

@@ -28,6 +28,8 @@ class TalkServer:
 
     accounts: Any = None
     hub: Any = None
+    legacy: Any = None
+    marked: Any = None
     draining = False
 
     def __init__(self, world: World) -> None:

@@ -107,7 +107,8 @@ async def test_a_kama_client_is_told_what_was_wrong(doors: Doors, ann: Account, 
     notes = (len(NO_JSON) + len(bad)) // 15
     assert await entries(doors) == before + notes
     await his.silence()
-    for avatar in ("x" * 100_0, "../../etc/passwd", "\u202e", "'\"<svg>", 7, None, [], {}):
+    avatars: tuple[object, ...] = ("x" * 1000, "../../etc/passwd", "\u202e", "'\"<svg>", 7, None, [], {})
+    for avatar in avatars:
         await hers.send(good | {"send_avatar": avatar})
         assert (await his.one())["send_id"] == (await hers.one())["send_id"] == f"U{ann.id}"
 
