@@ -1,16 +1,19 @@
 """The older systems' HTTP routes that their clients need, in their own envelopes: always an object with a code and a
 message."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from parley.dialects.kama import LOGGED_OUT
 from parley.gateway.framing import frame
 from parley.http.deps import CurrentClient, bearer_of, caller_is_local, the_parley
+from parley.http.errors import describe, printable
 from parley.protocol.commands import Actor, MarkRead
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId, MessageId
@@ -21,9 +24,27 @@ from parley.services.policy import parse_id
 AUDIENCES = ("legacy", "parley")
 AI_AWAY = "AI服务暂时不可用，请稍后重试"
 
-lobby = APIRouter(prefix="/api", tags=["lobby dialect"])
-direct = APIRouter(prefix="/v1/chat", tags=["direct dialect"])
-kama = APIRouter(tags=["kama dialect"])
+
+class Enveloped(APIRoute):
+    """What is refused before a route is reached, such as a body that is not JSON, is said in the envelope too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                why = printable(describe(error.errors()))
+            # `msg` is what the kama clients read.
+            return _json({"code": 400, "msg": why, "message": why, "data": None}, 400)
+
+        return handled
+
+
+lobby = APIRouter(prefix="/api", tags=["lobby dialect"], route_class=Enveloped)
+direct = APIRouter(prefix="/v1/chat", tags=["direct dialect"], route_class=Enveloped)
+kama = APIRouter(tags=["kama dialect"], route_class=Enveloped)
 
 Token = Annotated[str | None, Query(max_length=4096)]
 Text = Annotated[str, Field(max_length=8000)]
