@@ -196,8 +196,8 @@ async def test_too_fast(opening: OpenDoors) -> None:
         for number in range(5):
             await ann.send({"type": "message", "payload": {"content": str(number)}})
             await lob.send(f"lobby {number}")
-        texts: list[dict[str, object]] = []
-        errors: list[dict[str, object]] = []
+        texts: list[dict[str, str]] = []
+        errors: list[dict[str, str]] = []
         while len(texts) + len(errors) < 8:
             told = await ann.one()
             (errors if told["type"] == "error" else texts).append(told["payload"])
