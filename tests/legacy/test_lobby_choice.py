@@ -53,8 +53,8 @@ async def test_a_dialect_that_is_off_is_not_there(opening: OpenDoors, off: str) 
             assert (await doors.refused(path)).status == 404, path
 
 
-@pytest.mark.parametrize("name", ["", "a%20b", "..", "a/b", "x" * 65, "%E5%A4%A7", "a%00b", "room%0A"])
-async def test_a_bad_room_name_is_refused(doors: Doors, name: str) -> None:
+async def test_a_bad_room_name_is_refused(doors: Doors) -> None:
     """A name that no room could have is a bad request before the upgrade."""
-    assert (await doors.refused(f"/ws?room={name}")).status == 400
-    assert (await doors.refused(f"/ws/room/{name}")).status == 400
+    for name in ["", "a%20b", "..", "a/b", "x" * 65, "%E5%A4%A7", "a%00b", "room%0A"]:
+        assert (await doors.refused(f"/ws?room={name}")).status == 400, name
+        assert (await doors.refused(f"/ws/room/{name}")).status == 400, name

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.gateway.live import until
 from tests.legacy.client import Doors
 from tests.legacy.conftest import OpenDoors
 from tests.legacy.test_lobby import CHAT, come
+
+from parley.clock import SystemClock
 
 FORWARDED = {"X-Forwarded-For": "203.0.113.7"}
 
@@ -55,49 +58,49 @@ async def test_other_origins_are_refused(doors: Doors) -> None:
         await doors.connect(path, {"Origin": doors.live.url})
 
 
-@pytest.mark.parametrize(
-    "posing",
-    [
-        {"userid": "ai"},
-        {"userid": "{kim}"},
-        {"userid": " {kim} "},
-        {"userphone": "系统"},
-        {"userphone": "系 统"},
-        {"userphone": "ＡＩ"},
-        {"userphone": "kim"},
-        {"userphone": "KIM"},
-        {"userphone": "k\u200bim"},
-        {"userphone": "Kim Lee"},
-        {"userphone": "KIM lee"},
-        {"userphone": "\u202emik"},
-        {"userphone": "豆包AI"},
-        {"username": "kim"},
-    ],
-    ids=str,
-)
-async def test_nobody_passes_for_another(opening: OpenDoors, posing: dict[str, str]) -> None:
+POSING = [
+    {"userid": "ai"},
+    {"userid": "{kim}"},
+    {"userid": " {kim} "},
+    {"userphone": "系统"},
+    {"userphone": "系 统"},
+    {"userphone": "ＡＩ"},
+    {"userphone": "kim"},
+    {"userphone": "KIM"},
+    {"userphone": "k\u200bim"},
+    {"userphone": "Kim Lee"},
+    {"userphone": "KIM lee"},
+    {"userphone": "\u202emik"},
+    {"userphone": "豆包AI"},
+    {"username": "kim"},
+]
+
+
+async def test_nobody_passes_for_another(opening: OpenDoors) -> None:
     """A label that is the server's, the assistant's or an account's becomes the sender's own, in messages and lists."""
     async with opening(assistant={"name": "豆包AI"}) as doors:
         kim = await doors.account("kim")
         await doors.live.parley.accounts.rename(kim.person.actor, "Kim Lee")
-        posing = {field: value.replace("{kim}", kim.id) for field, value in posing.items()}
         bob, _ = await come(doors)
-        ann, label = await come(doors)
-        await bob.heard()
+        for posing in POSING:
+            ((field, value),) = ((field, value.replace("{kim}", kim.id)) for field, value in posing.items())
+            ann, label = await come(doors)
+            await bob.heard()
 
-        await ann.send({"online": posing})
-        await ann.send("ping")
-        while await ann.one() != "pong":
-            pass
-        told = await bob.heard()
-        assert all(value not in one["online"].values() for one in told if "online" in one for value in posing.values())
-        await ann.send({"message": CHAT | {"userid": "web-1", "userphone": "x"} | posing})
-        shown = (await bob.one())["message"]
+            await ann.send({"online": {field: value}})
+            await ann.send("ping")
+            while await ann.one() != "pong":
+                pass
+            told = await bob.heard()
+            assert all(value not in one["online"].values() for one in told if "online" in one), posing
+            await ann.send({"message": CHAT | {"userid": "web-1", "userphone": "x", field: value}})
+            shown = (await bob.one())["message"]
 
-        (field, value), *_ = posing.items()
-        assert shown.get(field) != value
-        assert field == "username" or shown[field] == label[field]
-        assert all(name != value for _, name in await guests(doors))
+            assert shown.get(field) != value, posing
+            assert field == "username" or shown[field] == label[field], posing
+            assert all(name != value for _, name in await guests(doors)), posing
+            await ann.close()
+            await until(lambda: doors.live.parley.gateway.connections == 1)
 
 
 async def test_an_account_may_be_itself(doors: Doors) -> None:
@@ -146,8 +149,6 @@ class Later:
     ahead_ms: int = 0
 
     def now_ms(self) -> int:
-        from parley.clock import SystemClock
-
         return SystemClock().now_ms() + self.ahead_ms
 
 
@@ -175,7 +176,6 @@ async def test_unused_guests_are_swept(doors: Doors, monkeypatch: pytest.MonkeyP
 
 async def test_the_server_sweeps_by_itself(opening: OpenDoors, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every hour, from the start on."""
-    from tests.gateway.live import until
 
     from parley import app
     from parley.services.legacy import Legacy
