@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from tests.gateway.live import Live, Person
 
@@ -95,6 +96,17 @@ async def test_reading_is_told_to_all_in_a_small_conversation(
 
     told = {"conversation_id": talk, "user_id": bob.id, "read_seq": 3, "delivered_seq": 3}
     assert await hers.heard() == [{"type": "read", "payload": told}]
+
+
+async def test_reading_over_http_is_told_as_well(server: Live, alice: Person, bob: Person, talk: str) -> None:
+    """The other devices and the writer do not ask by which door."""
+    await server.say(alice, talk)
+    hers = await server.connect(alice)
+    async with httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {bob.token}"}) as http:
+        answer = await http.put(f"/api/v1/conversations/{talk}/read", json={"seq": 3})
+
+    assert answer.json()["read_seq"] == 3
+    assert (await hers.expect("read"))["payload"]["user_id"] == bob.id
 
 
 async def test_delivery_goes_ahead_of_reading(server: Live, alice: Person, bob: Person, talk: str) -> None:

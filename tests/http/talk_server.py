@@ -17,7 +17,7 @@ from parley.http.deps import current_actor
 from parley.observability import Metrics
 from parley.protocol.commands import Actor
 from parley.settings import Settings
-from parley.store.interface import Database
+from parley.store.interface import Database, Marked
 
 CALLER = "x-caller"
 API = "http://127.0.0.1:8000/api/v1"
@@ -29,7 +29,6 @@ class TalkServer:
     accounts: Any = None
     hub: Any = None
     legacy: Any = None
-    marked: Any = None
     draining = False
 
     def __init__(self, world: World) -> None:
@@ -44,6 +43,9 @@ class TalkServer:
         self._callers: dict[str, Actor] = {}
         self._app = create_app(self)
         self._app.dependency_overrides[current_actor] = self._caller
+
+    def marked(self, marked: Marked) -> None:
+        """Nobody is connected who could be told."""
 
     def not_ready(self) -> list[str]:
         return []

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from parley.client_ids import new_client_id
@@ -18,7 +18,7 @@ from parley.http.answers import (
     listed,
     reply,
 )
-from parley.http.deps import Body, CurrentActor
+from parley.http.deps import Body, CurrentActor, the_parley
 from parley.http.fields import AskedClientId, ClientId, Id, InConversation, OfMessage, Seq, SeqQuery
 from parley.http.log import raw
 from parley.http.services import TheDispatch, TheHistory
@@ -160,10 +160,11 @@ async def get_receipts(
 
 @router.put("/conversations/{id}/read", response_model=ReadAnswer)
 async def mark_read(
-    actor: CurrentActor, dispatch: TheDispatch, conversation: InConversation, body: ReadPosition
+    request: Request, actor: CurrentActor, dispatch: TheDispatch, conversation: InConversation, body: ReadPosition
 ) -> Response:
     """Never goes back and never past the head."""
     marked = await dispatch.mark(actor, MarkRead(conversation, body.seq, body.delivered_seq))
+    the_parley(request).marked(marked)
     return reply({"read_seq": marked.read_seq, "delivered_seq": marked.delivered_seq, "unread": marked.unread})
 
 
