@@ -25,8 +25,8 @@ def unsynced() -> None:
     """Commits are not synced to the disk."""
     honest = sqlite._engine
 
-    def engine(file: Any, pragmas: tuple[str, ...], *rest: Any) -> Any:
-        return honest(file, tuple(pragma.replace("=FULL", "=NORMAL") for pragma in pragmas), *rest)
+    def engine(file: Any, pragmas: tuple[str, ...], *rest: Any, **named: Any) -> Any:
+        return honest(file, tuple(pragma.replace("=FULL", "=NORMAL") for pragma in pragmas), *rest, **named)
 
     sqlite._engine = engine  # type: ignore[assignment]
 
