@@ -28,7 +28,7 @@ def unsynced() -> None:
     def engine(file: Any, pragmas: tuple[str, ...], *rest: Any, **named: Any) -> Any:
         return honest(file, tuple(pragma.replace("=FULL", "=NORMAL") for pragma in pragmas), *rest, **named)
 
-    sqlite._engine = engine  # type: ignore[assignment]
+    sqlite._engine = engine
 
 
 def early_ack() -> None:
