@@ -16,7 +16,7 @@ CLAIM = (
 NOT_CLAIMED = "lying disks, loss of the only disk, order between conversations, availability while the database is down"
 
 METHOD = (
-    "This page is written by `make proof` from its measurements. In every row each client wrote down what it sent,",
+    "This page is written by `make proof` from its measurements. Where a row has clients, each wrote what it sent,",
     "what was acknowledged and what it received, outside the server's disk, and a checker held all of it against the",
     "store: lost 0, doubled 0, gaps 0, or the row says where it broke. `parley.testing.checker` names the invariants.",
 )
@@ -46,7 +46,7 @@ def render(folder: Path) -> str:
         "",
         "## Negative controls",
         "",
-        f"Each of these {len(CONTROLS)} was broken on purpose, and the test beside it turned red.",
+        f"For each of these {len(CONTROLS)} a test breaks it on purpose, and fails unless the breach is noticed.",
         "",
         "| sabotage | caught by |",
         "|---|---|",

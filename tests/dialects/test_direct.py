@@ -2,13 +2,13 @@
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.dialects import golden
 
 from parley.dialects.base import Codec
 from parley.dialects.direct import DirectCodec
@@ -17,7 +17,6 @@ from parley.protocol.errors import ERRORS, BadFrame, ChatError
 from parley.protocol.events import About, Ack, Entry, Signal
 from parley.protocol.types import ConversationId, EntryKind, UserId
 
-GOLDEN = Path(__file__).parents[2] / "spec" / "golden" / "direct"
 LOBBY = ConversationId(1)
 ROOMS = {"garden": ConversationId(7)}
 
@@ -25,7 +24,7 @@ codec: Codec = DirectCodec(LOBBY, ROOMS.get)
 
 
 def cases(file: str) -> list[Any]:
-    return [pytest.param(case, id=case["says"]) for case in json.loads((GOLDEN / file).read_text("utf-8"))]
+    return golden.cases("direct", file)
 
 
 def group_frame(**fields: Any) -> str:
@@ -38,21 +37,14 @@ def test_a_client_frame_is_its_command(case: dict[str, Any]) -> None:
     """What clients of this dialect send means what the golden pair says."""
     request = codec.decode(case["frame"])
 
-    wanted = dict(case["command"])
-    kind = getattr(commands, wanted.pop("type"))
-    if isinstance(request.command, commands.Durable):
-        wanted["client_id"] = request.command.client_id
-    assert request.command == msgspec.convert(wanted, kind)
+    golden.means_its_command(request.command, case)
     assert request.ref is None
 
 
 @pytest.mark.parametrize("case", cases("refused.json"))
 def test_a_wrong_frame_is_refused(case: dict[str, Any]) -> None:
     """What is not a frame of this dialect is a BadFrame with the golden error."""
-    with pytest.raises(BadFrame) as refusal:
-        codec.decode(case["frame"])
-
-    assert refusal.value.spec.name == case["error"]
+    golden.is_refused(codec, case)
 
 
 @pytest.mark.parametrize("case", cases("events.json"))

@@ -3,13 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.dialects import golden
 
 from parley.dialects.base import Codec
 from parley.dialects.kama import AVATAR_CHARS, BUSY, KEPT_CHARS, LOGGED_OUT, WELCOME, KamaCodec, claims_other
@@ -18,7 +18,6 @@ from parley.protocol.errors import ERRORS, BadFrame, ChatError
 from parley.protocol.events import About, Ack, Entry, Signal
 from parley.protocol.types import ConversationId, EntryKind, UserId
 
-GOLDEN = Path(__file__).parents[2] / "spec" / "golden" / "kama"
 ANN, BOB = UserId(7), UserId(123)
 START = '{"messageId":"PROXY","type":"start_call"}'
 
@@ -36,8 +35,7 @@ def server_in_utc() -> Iterator[None]:
 
 
 def cases(file: str) -> list[Any]:
-    listed = json.loads((GOLDEN / file).read_text("utf-8"))
-    return [pytest.param(case, id=f"{number} {case['says']}") for number, case in enumerate(listed, 1)]
+    return golden.cases("kama", file)
 
 
 def client_frame(**fields: Any) -> str:
@@ -53,20 +51,13 @@ def test_a_client_frame_is_its_command(case: dict[str, Any]) -> None:
     """What clients of this dialect send means what the golden pair says."""
     command = codec.decode(case["frame"]).command
 
-    wanted = dict(case["command"])
-    kind = getattr(commands, wanted.pop("type"))
-    if isinstance(command, commands.Durable):
-        wanted["client_id"] = command.client_id
-    assert command == msgspec.convert(wanted, kind)
+    golden.means_its_command(command, case)
 
 
 @pytest.mark.parametrize("case", cases("refused.json"))
 def test_a_wrong_frame_is_refused(case: dict[str, Any]) -> None:
     """What is not a frame of this dialect is a BadFrame with the golden error."""
-    with pytest.raises(BadFrame) as refusal:
-        codec.decode(case["frame"])
-
-    assert refusal.value.spec.name == case["error"]
+    golden.is_refused(codec, case)
 
 
 @pytest.mark.parametrize("case", cases("events.json"))
