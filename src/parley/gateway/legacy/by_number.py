@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable
 from http import HTTPStatus
@@ -35,7 +36,7 @@ REPLACEMENTS = 5
 REPLACEMENT_SECONDS = 60.0
 
 
-class ByNumber(Manners):
+class ByNumber(Manners, ABC):
     """The common part."""
 
     hears_lobby = True
@@ -80,9 +81,9 @@ class ByNumber(Manners):
     def binary(self, connection: Connection, data: bytes) -> None:
         self.performer.refuse(connection, None, BadFrame("Only text frames are understood here."))
 
+    @abstractmethod
     def wrote(self, connection: Connection, entry: Entry) -> bool:
         """Whether this is what the socket is not to hear back where its dialect does not echo."""
-        raise NotImplementedError
 
     def attach(self, connection: Connection, conversation_id: ConversationId, cursor: int) -> None:
         if connection.closing or (connection.catching is not None and conversation_id in connection.catching):
