@@ -16,9 +16,10 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from parley.store import migrate
+from parley.store.cluster_tables import metadata
 from parley.store.migrate import SchemaMismatch, check, ddl, head, upgrade
 from parley.store.sqlite import writer_engine
-from parley.store.tables import conversations, meta, metadata
+from parley.store.tables import conversations, meta
 
 
 @pytest.fixture

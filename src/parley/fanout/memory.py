@@ -1,14 +1,16 @@
-"""Fan-out where this process is the only node: straight to its hub."""
+"""Fan-out where this process is the only node, or where nodes have nothing between them but the store."""
 
 from collections.abc import Sequence
 
 from parley.fanout.interface import Subscriber
 from parley.protocol.events import Entry, Signal
-from parley.protocol.types import ConversationId, UserId
+from parley.protocol.types import ConversationId, SessionId, UserId
 
 
 class MemoryFanOut:
-    """`FanOut` of one node. Loses nothing and delivers before `publish` returns."""
+    """`FanOut` straight to this node's hub. Loses nothing there and delivers before `publish` returns."""
+
+    reaches_others = False
 
     def __init__(self, hub: Subscriber) -> None:
         self._hub = hub
@@ -24,6 +26,24 @@ class MemoryFanOut:
 
     def invite(self, conversation_id: ConversationId, users: Sequence[UserId], cursor: int) -> None:
         self._hub.invite(conversation_id, users, cursor)
+
+    def session_ended(self, session_id: SessionId | None, user: UserId) -> None:
+        """There is nobody else."""
+
+    def seat_taken(self, user: UserId, dialect: str, connection_id: str) -> None:
+        """There is nobody else."""
+
+    def hear(self, conversation_id: ConversationId) -> None:
+        """Everything is heard here."""
+
+    def unhear(self, conversation_id: ConversationId) -> None:
+        """Everything is heard here."""
+
+    def hear_user(self, user: UserId) -> None:
+        """Everything is heard here."""
+
+    def unhear_user(self, user: UserId) -> None:
+        """Everything is heard here."""
 
     async def close(self) -> None:
         """Nothing is held."""

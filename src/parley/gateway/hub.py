@@ -1,6 +1,6 @@
 """Conversation -> connections, on this node. Everything here happens on the event loop and nothing in it waits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from parley.gateway.connection import Connection, Outbound
@@ -9,7 +9,7 @@ from parley.gateway.framing import frame
 from parley.protocol.commands import Actor
 from parley.protocol.errors import Close
 from parley.protocol.events import Entry, Signal
-from parley.protocol.types import ConversationId, EntryKind, UserId
+from parley.protocol.types import ConversationId, EntryKind, SessionId, UserId
 
 CROWD = 200
 """Above this many members, typing is not sent and read marks go to one's own devices only."""
@@ -35,6 +35,8 @@ class Hub:
         self.feeds: dict[ConversationId, Feed] = {}
         self.on_presence: Callable[[UserId, bool], None] | None = None
         """Called when a user's first connection comes and when the last one goes."""
+        self.on_session_ended: Callable[[SessionId | None, UserId], None] | None = None
+        self.on_listening: Callable[[Collection[ConversationId] | None], None] | None = None
 
     # Connections
 
@@ -186,3 +188,18 @@ class Hub:
         feed = self.feeds.get(conversation_id)
         if feed is not None:
             feed.signal(signal, without)
+
+    # From other nodes
+
+    def session_ended(self, session_id: SessionId | None, user: UserId) -> None:
+        if self.on_session_ended is not None:
+            self.on_session_ended(session_id, user)
+
+    def seat_taken(self, user: UserId, dialect: str, connection_id: str) -> None:
+        for connection in self.connections_of(user):
+            if connection.codec.name == dialect and connection.id != connection_id:
+                connection.close(Close.REPLACED, "replaced by a newer login")
+
+    def listening(self, conversations: Collection[ConversationId] | None) -> None:
+        if self.on_listening is not None:
+            self.on_listening(conversations)

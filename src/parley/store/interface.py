@@ -83,6 +83,19 @@ class Marked(msgspec.Struct, frozen=True):
     member_count: int = 0
 
 
+class Fence(msgspec.Struct, frozen=True):
+    """What a batch was read from: in its transaction the partition's stored offset moves from `first` to `after`."""
+
+    topic: str
+    partition: int
+    first: int
+    after: int
+
+
+class Fenced(StoreUnavailable):
+    """The stored offset is not where this batch begins: another appender was here. Nothing was written."""
+
+
 class BatchResult(msgspec.Struct, frozen=True):
     """One outcome per append and one per mark, in the order given. A mark in a conversation one may not read is
     Refused."""
@@ -95,13 +108,20 @@ class BatchStore(Protocol):
     """What the log needs of the store."""
 
     def submit(
-        self, appends: Sequence[Append], marks: Sequence[Mark], done: Callable[[BatchResult | StoreUnavailable], None]
+        self,
+        appends: Sequence[Append],
+        marks: Sequence[Mark],
+        done: Callable[[BatchResult | StoreUnavailable], None],
+        fences: Sequence[Fence] = (),
     ) -> None:
         """Write all of it in one transaction on the writer's thread; `done` is called there, when it is durable.
 
         Batches are written in the order they were submitted. Appends are decided in the order given, each against the
         state the ones before it left: a repeat first, then membership, role and target. One that fails on its own
         data is refused alone. StoreUnavailable: nothing was written, nothing may be acknowledged.
+
+        With `fences`, everything stays one transaction even where a command is refused alone, and the stored offsets
+        move with it, or `done` gets Fenced and nothing was written.
         """
 
 

@@ -114,6 +114,14 @@ conversations = Table(
     Column("member_count", Integer, nullable=False, default=0),
     Column("created_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger, nullable=True),
+    Column(
+        "changed_at",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="by the database's clock, on a shared one: its last entry or change",
+    ),
+    Index(None, "changed_at"),
     UniqueConstraint("name"),
     UniqueConstraint("low_user", "high_user"),
 )
@@ -127,6 +135,7 @@ members = Table(
     Column("joined_seq", BigInteger, nullable=False),
     Column("joined_at", BigInteger, nullable=False),
     Index(None, "user_id"),
+    Index(None, "joined_at"),
     sqlite_with_rowid=False,
 )
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from parley.store.tables import metadata
+from parley.store.cluster_tables import metadata
 
 connection = context.config.attributes.get("connection")
 
