@@ -16,7 +16,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from parley.store import migrate
-from parley.store.cluster_tables import metadata
+from parley.store.schema import metadata
 from parley.store.migrate import SchemaMismatch, check, ddl, head, upgrade
 from parley.store.sqlite import writer_engine
 from parley.store.tables import conversations, meta

@@ -63,5 +63,3 @@ stream_cursors = Table(
     Column("conversation_id", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False, comment="the last entry that the topic surely has"),
 )
-
-__all__ = ["leases", "log_offsets", "metadata", "nodes", "poison", "stream_cursors", "tickets"]

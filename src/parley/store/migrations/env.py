@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from parley.store.cluster_tables import metadata
+from parley.store.schema import metadata
 
 connection = context.config.attributes.get("connection")
 
