@@ -47,7 +47,7 @@ def serve(
     settings = _settings(config, server={"host": host, "port": port, "data": data})
     if missing := not_available(settings):
         _stop(missing, code=2)
-    from parley.serve import serve as run  # noqa: PLC0415 - the other commands start faster without the server
+    from parley.serve.process import serve as run  # noqa: PLC0415 - the other commands start faster without the server
 
     code = _in_one_line(lambda: run(settings), settings)
     if code:

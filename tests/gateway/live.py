@@ -19,7 +19,8 @@ from parley.clock import Clock, SystemClock
 from parley.protocol.commands import Actor, AddMember, RemoveMember, SendMessage
 from parley.protocol.events import Ack
 from parley.protocol.types import ConversationId, ConversationKind, UserId
-from parley.serve import Server, _config, _listen
+from parley.serve.listeners import listen
+from parley.serve.process import Server, uvicorn_config
 from parley.services.accounts import Client, Identity, Registration
 from parley.services.passwords import Passwords
 from parley.settings import Settings
@@ -177,8 +178,8 @@ async def live_server(folder: Path, clock: Clock | None = None, **sections: Any)
     parley.accounts._passwords.close()
     parley.accounts._passwords = cheap
     await parley.start()
-    sockets = _listen(settings)
-    config = _config(settings, parley)
+    sockets = listen(settings)
+    config = uvicorn_config(settings, parley)
     config.load()
     server = Server(config)
     server.lifespan = config.lifespan_class(config)

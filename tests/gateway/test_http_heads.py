@@ -6,7 +6,7 @@ import pytest
 from tests.gateway.hand import UPGRADE, HandSocket
 from tests.gateway.live import Live, Person
 
-from parley import serve
+from parley.serve import patience
 
 
 @pytest.fixture(params=["picows"])
@@ -24,7 +24,7 @@ async def test_a_thousand_silent_connections_harm_nobody(
     server: Live, alice: Person, bob: Person, talk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are cut after their time; meanwhile a message goes through as ever."""
-    monkeypatch.setattr(serve, "HEAD_SECONDS", 2.5)
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 2.5)
     crowd = [await server.hand() for _ in range(1000)]
     hers, his = await server.connect(alice), await server.connect(bob)
     async with asyncio.timeout(2.0):
@@ -36,7 +36,7 @@ async def test_a_thousand_silent_connections_harm_nobody(
 
 async def test_a_head_that_drips_is_cut(server: Live, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not count as progress."""
-    monkeypatch.setattr(serve, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.3)
     socket = await server.hand()
     began = asyncio.get_running_loop().time()
     for byte in head("GET /api/v1/ws", **UPGRADE):
@@ -52,7 +52,7 @@ async def test_the_time_for_a_head_is_over_with_it(
     server: Live, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A socket, or a request that follows another later, is not cut by it."""
-    monkeypatch.setattr(serve, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
     socket, idle = await server.hand_open(alice), await server.hand()
     await idle.write(head("GET /healthz"))
     assert (await idle.answer()).status == 200
@@ -67,7 +67,7 @@ async def test_the_time_for_a_head_is_over_with_it(
 async def test_line_breaks_after_a_request_do_not_hold_a_connection(
     server: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
     socket = await server.hand()
     await socket.write(head("GET /healthz"))
     assert (await socket.answer()).status == 200

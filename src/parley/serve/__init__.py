@@ -1,0 +1,1 @@
+"""`parley serve`: what is around the server that `app` puts together, from the listeners to the signals."""
