@@ -5,23 +5,30 @@
 
 Each service is one function that brings it, waits until it answers, and returns the variables by which the tests find
 it. Run it as often as you like: what is there is left alone. To add one: write the function, add it to SERVICES.
+
+The engines (PostgreSQL, MariaDB, Redis, Kafka) run on loopback, each on a port chosen once, with their data in
+.services or, where their accounts may not enter this checkout, in /var/tmp; they outlive this command. To use an engine
+of your own, set its variable, and none is started.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_page import ROOT, one_at_a_time, say
+from build_page import ROOT, fingerprint, is_fresh, mark_fresh, one_at_a_time, say
+from parley.testing.engines import Engine, EngineMissing, KafkaServer, MariadbServer, PostgresqlServer, RedisServer
+from shared_engine import CannotRun, bring, end, write_private
 
 STATE = ROOT / ".services"
+PASSWORD = re.compile(r":[^:@/]*@")
 ADDRESSES = STATE / "environment.json"
 APT = (
     "apt-get",
@@ -67,8 +74,24 @@ def debian_packages(*names: str) -> None:
             return subprocess.run([*APT, *arguments], env=env, check=False, **streams).returncode == 0  # type: ignore[call-overload, no-any-return]
 
         # The list of packages on a fresh machine is missing or stale; on others the update would be a wait for nothing.
-        if not apt("install", *names) and not (apt("update") and apt("install", *names)):
-            raise LeftOut(f"{hint} failed: see {log.relative_to(ROOT)}")
+        with without_daemons():
+            if not apt("install", *names) and not (apt("update") and apt("install", *names)):
+                raise LeftOut(f"{hint} failed: see {log.relative_to(ROOT)}")
+
+
+@contextmanager
+def without_daemons() -> Iterator[None]:
+    """A package that brings a server starts it too, on the port everybody knows. Tell Debian no, for this moment."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():  # the machine has its own answer, as images for containers do
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
 
 
 def first_that_runs(*commands: str) -> str | None:
@@ -120,10 +143,77 @@ def _has_chinese_font() -> bool:
     return any(file for name in names for file in Path("/usr/share/fonts").rglob(name))
 
 
+def postgresql() -> dict[str, str]:
+    """A superuser's url; commits reach the disk before they are answered."""
+    return engine(PostgresqlServer, "PARLEY_TEST_POSTGRESQL", "postgresql")
+
+
+def mariadb() -> dict[str, str]:
+    """The url of a user with every right; commits reach the disk before they are answered."""
+    return engine(MariadbServer, "PARLEY_TEST_MARIADB", "mariadb-server")
+
+
+def redis() -> dict[str, str]:
+    """A Redis that keeps nothing over its end."""
+    return engine(RedisServer, "PARLEY_TEST_REDIS", "redis-server")
+
+
+def kafka() -> dict[str, str]:
+    """host:port of a single broker; Maven brings the jars."""
+    if os.environ.get("PARLEY_TEST_KAFKA"):
+        return engine(KafkaServer, "PARLEY_TEST_KAFKA")
+    kafka_jars()
+    return engine(KafkaServer, "PARLEY_TEST_KAFKA")
+
+
+def kafka_jars() -> None:
+    """What tools/kafka/pom.xml names and all it needs, in .services/kafka/libs."""
+    pom = Path("tools", "kafka", "pom.xml")
+    libs = STATE / "kafka" / "libs"
+    stamp, wanted = STATE / "kafka" / "libs.stamp", fingerprint(ROOT, pom)
+    if shutil.which("java") is None:
+        debian_packages("openjdk-17-jre-headless")
+    if is_fresh(stamp, wanted):
+        return
+    if shutil.which("mvn") is None:
+        debian_packages("maven")
+    say("Kafka's jars (log: .services/maven.log)")
+    fresh = libs.with_name("libs.half")
+    shutil.rmtree(fresh, ignore_errors=True)
+    command = ("mvn", "-B", "-f", str(ROOT / pom), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}")
+    with (STATE / "maven.log").open("wb") as log:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+    if done.returncode != 0:
+        raise LeftOut("Maven could not bring Kafka's jars: see .services/maven.log")
+    shutil.rmtree(libs, ignore_errors=True)
+    fresh.rename(libs)
+    mark_fresh(stamp, wanted)
+
+
+def engine(kind: type[Engine], variable: str, *packages: str) -> dict[str, str]:
+    """The engine that the variable names, else one of this checkout's own."""
+    if own := os.environ.get(variable):
+        return {variable: own}
+    try:
+        kind.programs()
+    except EngineMissing:
+        if packages:
+            debian_packages(*packages)
+    try:
+        return {variable: bring(kind, STATE)}
+    except (EngineMissing, CannotRun) as reason:
+        raise LeftOut(f"{reason}; set {variable} to use one of your own") from None
+
+
 SERVICES = (
     Service("chromium", chromium),
     Service("chinese-font", chinese_font),
+    Service("postgresql", postgresql),
+    Service("mariadb", mariadb),
+    Service("redis", redis),
+    Service("kafka", kafka),
 )
+ENGINES: tuple[type[Engine], ...] = (PostgresqlServer, MariadbServer, RedisServer, KafkaServer)
 
 
 # --- all -------------------------------------------------------------------------------------------------------------
@@ -140,19 +230,16 @@ def bring_all() -> tuple[dict[str, str], dict[str, str]]:
                 variables |= service.bring()
             except LeftOut as reason:
                 left_out[service.name] = str(reason)
-        ADDRESSES.write_text(json.dumps(variables, indent=2) + "\n")
+        write_private(ADDRESSES, variables)
     return variables, left_out
 
 
 def stop_all() -> None:
-    """Stop what was started: each service that runs leaves its process id in .services/<name>.pid."""
-    for file in sorted(STATE.glob("*.pid")):
-        say(f"stopping {file.stem}")
-        try:
-            os.kill(int(file.read_text()), signal.SIGTERM)
-        except (ProcessLookupError, ValueError):
-            pass  # it has gone by itself
-        file.unlink()
+    """Stop the engines of this checkout; their data stays."""
+    with one_at_a_time(ROOT, "services"):
+        for kind in ENGINES:
+            if end(kind, STATE):
+                say(f"stopped {kind.name}")
 
 
 def main() -> int:
@@ -161,7 +248,7 @@ def main() -> int:
         return 0
     variables, left_out = bring_all()
     for name, value in variables.items():
-        say(f"{name}={value}")
+        say(f"{name}={PASSWORD.sub(':…@', value)}")
     for name, reason in left_out.items():
         say(f"left out: {name}: {reason}")
     return 1 if left_out and os.environ.get("CI") == "true" else 0
