@@ -15,7 +15,7 @@ import parley
 from parley.clock import SystemClock
 from parley.configuration import BadSettings, as_docs, as_toml, load, mask_url
 from parley.services.tokens import BadSigningKey
-from parley.settings import Settings, not_available
+from parley.settings import Settings, at_odds, not_available
 from parley.store.interface import StoreUnavailable
 from parley.store.migrate import SchemaMismatch, upgrade
 from parley.store.sqlite import DataFolderInUse, FolderLock, writer_engine
@@ -42,11 +42,14 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     data: Data = None,
     config: Config = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine; wants a shared database.")] = None,
+    roles: Annotated[
+        str | None, typer.Option(help="gateway, appender or gateway,appender; wants the Kafka log.")
+    ] = None,
 ) -> None:
     """Run the server until it is told to stop."""
-    settings = _settings(config, server={"host": host, "port": port, "data": data})
-    if missing := not_available(settings):
-        _stop(missing, code=2)
+    flags = {"host": host, "port": port, "data": data, "workers": workers, "roles": roles}
+    settings = _possible(_settings(config, server=flags))
     from parley.serve.process import serve as run  # noqa: PLC0415 - the other commands start faster without the server
 
     code = _in_one_line(lambda: run(settings), settings)
@@ -67,9 +70,7 @@ def show_config(
 @app.command()
 def migrate(data: Data = None, config: Config = None) -> None:
     """Bring the database to this version's schema. An embedded server does it by itself when it starts."""
-    settings = _settings(config, server={"data": data})
-    if missing := not_available(settings):
-        _stop(missing, code=2)
+    settings = _possible(_settings(config, server={"data": data}))
     _in_one_line(lambda: _migrate(settings), settings)
 
 
@@ -113,6 +114,12 @@ def _settings(config: Path | None, **sections: dict[str, Any]) -> Settings:
         _stop(error.problems, code=2)
 
 
+def _possible(settings: Settings) -> Settings:
+    if problems := at_odds(settings) + not_available(settings):
+        _stop(problems, code=2)
+    return settings
+
+
 def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | None:
     """What a person can put right is told in one line; a traceback is for mistakes of ours."""
     # The data folder holds messages, password hashes and the signing key: for this account's eyes only.
@@ -125,7 +132,7 @@ def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | No
         _stop([f"the database {mask_url(settings.store_url)}: {error.orig}"])
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            _stop([f"{settings.server.host}:{settings.server.port} is in use by another program; try --port"])
+            _stop([f"{error.strerror}; try --port"])
         name = f"{error.filename}: " if error.filename else ""
         _stop([f"{name}{error.strerror or error}"])
 

@@ -9,6 +9,7 @@ import logging.handlers
 import re
 import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -62,8 +63,14 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         return without_secrets(super().format(record))
 
 
-def set_up_logging(settings: Observability) -> None:
-    """Send structlog and the libraries' logging through one formatter, to stderr and, if set, to a rotating file."""
+def set_up_logging(settings: Observability, *, worker: int | None = None, file: bool = True) -> None:
+    """Send structlog and the libraries' logging through one formatter, to stderr and, if set, to a rotating file.
+
+    A `worker` says its number with every line of the event loop, and has a file of its own (`parley.0.log` for
+    `parley.log`): two processes cannot rotate one. Without `file` there is none.
+    """
+    if worker is not None:
+        structlog.contextvars.bind_contextvars(worker=worker)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -83,20 +90,25 @@ def set_up_logging(settings: Observability) -> None:
     )
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setFormatter(_formatter(settings.log_format, shared, colours=sys.stderr.isatty()))
-    if settings.log_file is not None:
-        settings.log_file.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(
-            settings.log_file,
+    if settings.log_file is not None and file:
+        path = settings.log_file if worker is None else _of_worker(settings.log_file, worker)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rotating = logging.handlers.RotatingFileHandler(
+            path,
             maxBytes=settings.rotate_mb * 1_000_000,
             backupCount=KEPT_FILES,
             encoding="utf-8",
             errors="backslashreplace",
         )
-        file.setFormatter(_formatter(settings.log_format, shared, colours=False))
-        handlers.append(file)
+        rotating.setFormatter(_formatter(settings.log_format, shared, colours=False))
+        handlers.append(rotating)
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _of_worker(file: Path, worker: int) -> Path:
+    return file.with_name(f"{file.stem}.{worker}{file.suffix}")
 
 
 def _formatter(log_format: str, shared: list[structlog.typing.Processor], *, colours: bool) -> logging.Formatter:

@@ -51,6 +51,7 @@ Listener = Annotated[str, AfterValidator(_listener)]
 Proxy = Annotated[str, AfterValidator(_proxy)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Dialect = Literal["lobby", "direct", "room", "kama"]
+Role = Literal["gateway", "appender"]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 OrUnlimited = Annotated[int, Field(ge=0)]
@@ -71,11 +72,30 @@ class Server(Section):
     listen: Annotated[list[Listener], *Many] = Field(
         [], description="Further addresses to listen on, each `HOST:PORT`."
     )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]*[^\s?#/])?$",
+        description="How clients reach this server, such as `https://chat.example.org`: links to files in older clients'"
+        " frames begin with it. Empty: they begin with `/`.",
+    )
     data: Path = Field(
         Path("data"), description="Folder of the database, the files and the signing key. One server at a time."
     )
     trusted_proxies: Annotated[list[Proxy], *Many] = Field(
         [], description="Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."
+    )
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes that serve these addresses. More than one wants a shared database."
+    )
+    worker_port: Port = Field(
+        0,
+        description="With workers: worker n also listens on 127.0.0.1 at this port + n, for its own `/metrics` and "
+        "`/readyz`; on the shared address they are those of whichever worker answers. 0: it does not.",
+    )
+    roles: Annotated[list[Role], Field(min_length=1), *Many] = Field(
+        ["gateway", "appender"],
+        description='With `[log] kind = "kafka"`: what this process does. `gateway` serves clients, `appender` brings '
+        "commands from the topic into the database and answers only `/healthz`, `/readyz` and `/metrics`.",
     )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS without a proxy.")
     tls_key: Path | None = Field(None, description="Private key (PEM) of `tls_cert`.")
@@ -151,7 +171,19 @@ class Redis(Section):
 class Blobs(Section):
     """Where uploaded files lie."""
 
-    url: str = Field("", description="A folder or an `s3://` address. Empty: the data folder.")
+    url: str = Field(
+        "",
+        description="A folder, or `s3://BUCKET/PREFIX?endpoint=https://…&region=…` with the credentials in the"
+        " environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`). Empty: `<data>/files`.",
+    )
+    staging: Path | None = Field(
+        None,
+        description="Folder for uploads that are not complete. Several nodes take up each other's uploads if it is one"
+        " that they share. Not set: `<data>/uploads`.",
+    )
+    strip_location: bool = Field(
+        True, description="Remove from pictures what cameras write into them (place, time, device), but how to turn them."
+    )
 
 
 class Assistant(Section):
@@ -211,6 +243,10 @@ class Limits(Section):
     rooms: OrUnlimited = Field(10_000, description="Rooms on the server. 0: unlimited.")
     upload_bytes: OrUnlimited = Field(104_857_600, description="Largest file. 0: unlimited.")
     quota_bytes: OrUnlimited = Field(10_737_418_240, description="All files of one account together. 0: unlimited.")
+    server_quota_bytes: OrUnlimited = Field(0, description="All files of this server together. 0: unlimited.")
+    upload_hours: Positive = Field(
+        24, description="How long an upload may rest before it is swept, and a complete one that no message holds."
+    )
 
 
 class Heartbeat(Section):
@@ -277,8 +313,43 @@ class Settings(BaseSettings):
         return self.store.url or f"sqlite:///{self.server.data / 'parley.db'}"
 
     @property
+    def staging_path(self) -> Path:
+        return self.blobs.staging or self.server.data / "uploads"
+
+    @property
     def signing_key_path(self) -> Path:
         return self.auth.signing_key_file or self.server.data / "signing.key"
+
+
+ENGINES = ("postgresql", "mysql", "mariadb")
+
+
+def at_odds(settings: Settings) -> list[str]:
+    """What these settings ask for and cannot have together, one sentence each. `serve` and `migrate` refuse it."""
+    server, kafka = settings.server, settings.kafka
+    engine = settings.store_url.partition(":")[0].partition("+")[0]
+    topics = settings.log.kind == "kafka" or bool(kafka.stream)
+    rows = {
+        f"[store] url: {engine!r} is not a database that is known here; "
+        "sqlite:///…, postgresql+psycopg://… or mariadb+pymysql://… is wanted": engine not in {"sqlite", *ENGINES},
+        "[server] workers: more than one process cannot share an SQLite file; set [store] url to PostgreSQL or MariaDB":
+            engine == "sqlite" and server.workers > 1,
+        "[server] roles: an SQLite file is one process's own, so that process needs both roles":
+            engine == "sqlite" and set(server.roles) != BOTH_ROLES,
+        "[server] roles: gateway and appender can be parted only with [log] kind = \"kafka\"":
+            engine != "sqlite" and settings.log.kind != "kafka" and set(server.roles) != BOTH_ROLES,
+        "[auth] signing_key_file: every node on a shared database signs with the same key, so none makes its own; "
+        "make one with `head -c 32 /dev/urandom > signing.key`, give every node the file and name it here":
+            engine != "sqlite" and settings.auth.signing_key_file is None,
+        "[kafka] bootstrap: the brokers are wanted for [log] kind = \"kafka\" and for [kafka] stream":
+            topics and not kafka.bootstrap,
+        "[redis] url: redis://…, rediss://… or unix://… is wanted":
+            bool(settings.redis.url) and settings.redis.url.partition(":")[0] not in {"redis", "rediss", "unix"},
+    }  # fmt: skip
+    return [sentence for sentence, wrong in rows.items() if wrong]
+
+
+BOTH_ROLES = {"gateway", "appender"}
 
 
 def not_available(settings: Settings) -> list[str]:
@@ -289,7 +360,6 @@ def not_available(settings: Settings) -> list[str]:
         "[kafka] stream": bool(settings.kafka.stream),
         "[store] url of another database than SQLite": not settings.store_url.startswith("sqlite:///"),
         "[redis] url": bool(settings.redis.url),
-        "[blobs] url": bool(settings.blobs.url),
         "[assistant] base_url": bool(settings.assistant.base_url),
     }
     return [f"{row} is not available in this version" for row, wanted in asked.items() if wanted]

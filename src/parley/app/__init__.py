@@ -1,5 +1,6 @@
 """The composition root: the only place that names implementations. Begin with `parley.py`."""
 
-from parley.app.parley import Embedded, Parley, open_key, open_store, running
+from parley.app.parley import Parley, running
+from parley.app.stores import Embedded, Store, open_key, open_store
 
-__all__ = ["Embedded", "Parley", "open_key", "open_store", "running"]
+__all__ = ["Embedded", "Parley", "Store", "open_key", "open_store", "running"]

@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
-from sqlalchemy import Engine, func, select
 
+from parley.app.stores import Store, open_key, open_store
 from parley.clock import Clock, SystemClock
 from parley.dispatch import Dispatch
 from parley.fanout.memory import MemoryFanOut
@@ -31,7 +29,6 @@ from parley.gateway.typing_notices import TypingNotices
 from parley.gateway.upgrade import upgrade_class
 from parley.gateway.watching import Watching
 from parley.http.app import create_app
-from parley.ids import Snowflakes
 from parley.log.direct import DirectLog
 from parley.observability import Metrics
 from parley.presence.memory import MemoryPresence
@@ -41,60 +38,19 @@ from parley.services.accounts import Accounts
 from parley.services.conversations import Conversations
 from parley.services.history import History
 from parley.services.legacy import Legacy
-from parley.services.tokens import signing_key
 from parley.settings import Settings
-from parley.store.batches import SqlBatches
 from parley.store.interface import StoreBroken, StoreUnavailable
-from parley.store.migrate import upgrade
-from parley.store.sql.fetch import epoch
-from parley.store.sql.hot import SqliteHot
-from parley.store.sqlite import FolderLock, reader_engine, writer_engine
-from parley.store.tables import entries
-from parley.store.threads import SqlDatabase
 
 log = structlog.get_logger()
 
-READERS = 4
 SWEEP_SECONDS = 3600.0
 ENGINES = {"picows": picows_engine.start, "sansio": sansio_engine.start}
-
-
-class Embedded:
-    """The store of one process: a locked data folder with one SQLite file, brought to this version's schema."""
-
-    def __init__(self, data: Path, file: Path, clock: Clock) -> None:
-        """Blocks. Raises DataFolderInUse, SchemaMismatch."""
-        self._lock = FolderLock(data)
-        writer = writer_engine(file)
-        try:
-            if copy := upgrade(writer, now_ms=clock.now_ms()):
-                log.info("database_upgraded", copy=copy.name)
-            with writer.connect() as connection, connection.begin():
-                self.epoch = epoch(connection)
-                last_id = connection.scalar(select(func.max(entries.c.id))) or 0
-        except BaseException:
-            writer.dispose()
-            self._lock.release()
-            raise
-        self.ids = Snowflakes(clock, after=last_id)
-        self._engine: Engine = writer
-        self.database = SqlDatabase(writer, reader_engine(file, READERS), READERS)
-        self.batches = SqlBatches(self.database.writer, SqliteHot(), self.ids, clock, inline=True)
-
-    def start(self) -> None:
-        self.database.start()
-
-    def close(self) -> None:
-        """Blocks until everything submitted is written."""
-        self.database.stop()
-        self._engine.dispose()
-        self._lock.release()
 
 
 class Parley:
     """A running server's parts, put together. Needs a running event loop; `start` before use, `stop` once."""
 
-    def __init__(self, settings: Settings, store: Embedded, key: bytes, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, store: Store, key: bytes, clock: Clock | None = None) -> None:
         """`key` signs tokens."""
         limits = settings.limits
         self.settings = settings
@@ -246,16 +202,6 @@ def _told_limits(settings: Settings) -> dict[str, int]:
     return {"frame_bytes": limits.frame_bytes, "text_chars": limits.text_chars, "upload_bytes": limits.upload_bytes}
 
 
-def open_store(settings: Settings, clock: Clock) -> Embedded:
-    """Blocks. Raises DataFolderInUse, SchemaMismatch."""
-    return Embedded(settings.server.data, Path(settings.store_url.removeprefix("sqlite:///")), clock)
-
-
-def open_key(settings: Settings) -> bytes:
-    """The key that signs tokens, made on first start. Raises BadSigningKey."""
-    return signing_key(settings.signing_key_path, make=settings.auth.signing_key_file is None)
-
-
 @contextlib.asynccontextmanager
 async def running(settings: Settings, clock: Clock | None = None):  # type: ignore[no-untyped-def]
     """A started server without its listeners, for tests that talk to its parts."""
@@ -266,6 +212,3 @@ async def running(settings: Settings, clock: Clock | None = None):  # type: igno
         yield parley
     finally:
         await parley.stop()
-
-
-__all__: Sequence[str] = ("Embedded", "Parley", "open_store", "running")

@@ -14,14 +14,17 @@ from typing import Any
 import structlog
 import uvicorn
 
-from parley.app import Embedded, Parley, open_key, open_store
+from parley.app import Parley, Store, open_key, open_store
 from parley.clock import SystemClock
 from parley.observability import set_up_logging
-from parley.serve.listeners import BACKLOG, listen
+from parley.serve.listeners import BACKLOG, addresses, listen, open_listener
 from parley.serve.patience import PatientHttp
+from parley.serve.workers import Worker, supervise
 from parley.settings import Settings
 
 log = structlog.get_logger()
+
+LOOPBACK = "127.0.0.1"
 
 
 class Server(uvicorn.Server):
@@ -49,22 +52,41 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT. Returns the exit code. Raises DataFolderInUse, SchemaMismatch, OSError for a port
-    in use."""
-    set_up_logging(settings.observability)
+    """Run until SIGTERM or SIGINT, in this process or in workers. Returns the exit code. Raises what keeps a
+    server from starting: DataFolderInUse, SchemaMismatch, BadSigningKey, StoreUnavailable, OSError (port in use)."""
+    listeners = listen(settings)
+    worker = None
+    if settings.server.workers > 1:
+        set_up_logging(settings.observability, file=False)
+        fate = supervise(settings.server.workers, lambda note: _say(*addresses(settings, listeners), note))
+        if isinstance(fate, int):
+            return fate
+        worker = fate
+    return _run(settings, listeners, worker)
+
+
+def _run(settings: Settings, listeners: list[socket.socket], worker: Worker | None) -> int:
+    set_up_logging(settings.observability, worker=None if worker is None else worker.number)
+    if worker is not None and settings.server.worker_port:
+        own = (LOOPBACK, settings.server.worker_port + worker.number)
+        listeners = [*listeners, open_listener(*own)]
     clock = SystemClock()
-    sockets = listen(settings)
     store = open_store(settings, clock)
     key = open_key(settings)
     _raise_file_limit(settings.limits.connections)
     # Batches and sockets take turns with the interpreter's lock; the default 5 ms would be most of a message's latency.
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, store, key, sockets, clock))
+        return runner.run(_serve(settings, store, key, listeners, worker, clock))
 
 
 async def _serve(
-    settings: Settings, store: Embedded, key: bytes, sockets: list[socket.socket], clock: SystemClock
+    settings: Settings,
+    store: Store,
+    key: bytes,
+    listeners: list[socket.socket],
+    worker: Worker | None,
+    clock: SystemClock,
 ) -> int:
     parley = Parley(settings, store, key, clock)
     await parley.start()
@@ -72,17 +94,24 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    if worker is not None:
+        loop.add_reader(worker.leash, stop.set)
     server = Server(uvicorn_config(settings, parley))
-    serving = loop.create_task(server.serve(sockets=sockets))
+    serving = loop.create_task(server.serve(sockets=listeners))
     await server.listening(serving)
     # What was made so far lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    await _say_where(settings, parley, sockets)
+    if worker is not None:
+        worker.ready(await _welcome_note(parley))
+    else:
+        _say(*addresses(settings, listeners), await _welcome_note(parley))
     waits = {loop.create_task(event.wait()) for event in (stop, parley.broken)} | {serving}
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    if worker is not None:
+        loop.remove_reader(worker.leash)
     for listener in server.servers:
         listener.close()
     await parley.stop()
@@ -114,19 +143,20 @@ def uvicorn_config(settings: Settings, parley: Parley) -> uvicorn.Config:
     )
 
 
-async def _say_where(settings: Settings, parley: Parley, sockets: list[socket.socket]) -> None:
-    scheme = "https" if settings.server.tls_cert else "http"
-    for listener in sockets:
-        name, port = listener.getsockname()[:2]
-        host = str(name)
-        shown = f"[{host}]" if ":" in host else host
-        print(f"{scheme}://{shown}:{port}", flush=True)  # noqa: T201 - the address is this command's output
-    if await parley.accounts.first_account():
-        print(  # noqa: T201 - for the eyes of whoever started the server, never for a log
-            "No account yet: the first one made in a browser on this machine is the administrator's."
-            f" From elsewhere it needs the set-up code {parley.accounts.setup_code}",
-            flush=True,
-        )
+def _say(*lines: str) -> None:
+    for line in lines:
+        if line:
+            print(line, flush=True)  # noqa: T201 - where the server is, is this command's output
+
+
+async def _welcome_note(parley: Parley) -> str:
+    """For the eyes of whoever started the server, never for a log."""
+    if not await parley.accounts.first_account():
+        return ""
+    return (
+        "No account yet: the first one made in a browser on this machine is the administrator's."
+        f" From elsewhere it needs the set-up code {parley.accounts.setup_code}"
+    )
 
 
 def _raise_file_limit(connections: int) -> None:

@@ -1,0 +1,83 @@
+"""Which store: one process's SQLite file, or a database that several nodes share."""
+
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from sqlalchemy import func, select
+
+from parley.clock import Clock
+from parley.ids import Snowflakes
+from parley.services.tokens import signing_key
+from parley.settings import Settings
+from parley.store.batches import SqlBatches
+from parley.store.interface import BatchStore
+from parley.store.migrate import upgrade
+from parley.store.sql.fetch import epoch
+from parley.store.sql.hot import SqliteHot
+from parley.store.sqlite import FolderLock, reader_engine, writer_engine
+from parley.store.tables import entries
+from parley.store.threads import SqlDatabase
+
+log = structlog.get_logger()
+
+READERS = 4
+
+
+class Store(Protocol):
+    """What the rest is put together over. `start` before use; `close` once, when nobody asks any more."""
+
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def ids(self) -> Snowflakes: ...
+    @property
+    def database(self) -> SqlDatabase: ...
+    @property
+    def batches(self) -> BatchStore: ...
+
+    def start(self) -> None: ...
+
+    def close(self) -> None:
+        """Blocks until everything submitted is written."""
+
+
+class Embedded:
+    """The store of one process: a locked data folder with one SQLite file, brought to this version's schema."""
+
+    def __init__(self, data: Path, file: Path, clock: Clock) -> None:
+        """Blocks. Raises DataFolderInUse, SchemaMismatch."""
+        self._lock = FolderLock(data)
+        writer = writer_engine(file)
+        try:
+            if copy := upgrade(writer, now_ms=clock.now_ms()):
+                log.info("database_upgraded", copy=copy.name)
+            with writer.connect() as connection, connection.begin():
+                self.epoch = epoch(connection)
+                last_id = connection.scalar(select(func.max(entries.c.id))) or 0
+        except BaseException:
+            writer.dispose()
+            self._lock.release()
+            raise
+        self.ids = Snowflakes(clock, after=last_id)
+        self._engine = writer
+        self.database = SqlDatabase(writer, reader_engine(file, READERS), READERS)
+        self.batches = SqlBatches(self.database.writer, SqliteHot(), self.ids, clock, inline=True)
+
+    def start(self) -> None:
+        self.database.start()
+
+    def close(self) -> None:
+        self.database.stop()
+        self._engine.dispose()
+        self._lock.release()
+
+
+def open_store(settings: Settings, clock: Clock) -> Store:
+    """Blocks. Raises DataFolderInUse, SchemaMismatch."""
+    return Embedded(settings.server.data, Path(settings.store_url.removeprefix("sqlite:///")), clock)
+
+
+def open_key(settings: Settings) -> bytes:
+    """The key that signs tokens, made on first start unless a file was named. Raises BadSigningKey."""
+    return signing_key(settings.signing_key_path, make=settings.auth.signing_key_file is None)
