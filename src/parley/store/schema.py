@@ -1,7 +1,12 @@
 """All tables, wherever they are described. A file of tables that is not named here is in no migration and no move."""
 
-from parley.store import cluster_tables, tables
+from parley.store import assistant_tables, cluster_tables, files_tables, tables
 
 metadata = tables.metadata
-LOCAL = frozenset({cluster_tables.nodes.name, cluster_tables.leases.name, cluster_tables.tickets.name})
+LOCAL = frozenset(
+    {
+        cluster_tables.nodes.name, cluster_tables.leases.name, cluster_tables.tickets.name, files_tables.uploads.name,
+        assistant_tables.answers.name,
+    }  # fmt: skip
+)
 """What tells of the processes that run now, and means nothing in another database."""
