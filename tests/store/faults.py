@@ -21,9 +21,9 @@ class FaultyHot:
     def __getattr__(self, statement: str) -> Callable[[Cursor, Any], Any]:
         run = getattr(self._inner, statement)
 
-        def checked(cursor: Cursor, given: Any) -> Any:
-            self.before(statement, given)
-            return run(cursor, given)
+        def checked(cursor: Cursor, *given: Any) -> Any:
+            self.before(statement, given[0] if given else None)
+            return run(cursor, *given)
 
         return checked
 

@@ -17,7 +17,7 @@ from parley.protocol.types import ConversationId, MessageId, UserId
 from parley.store import rules
 from parley.store.interface import Append, BatchResult, Mark, Marked, Outcome, Refused, StoreBroken, StoreUnavailable
 
-STATEMENTS = ("conversations", "roles", "insert_entries", "insert_messages", "bump", "move_marks")
+STATEMENTS = ("load", "insert_entries", "insert_messages", "bump", "move_marks")
 POISON = {
     "lone surrogate": {"text": "\ud800"},
     "id beyond 64 bits": {"reply_to": MessageId(1 << 70)},

@@ -3,6 +3,7 @@
 `rules` decides with it and never sees SQL; later commands of the batch see what earlier ones changed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from parley.ids import Snowflakes
 from parley.protocol import bodies
 from parley.protocol.events import Ack, Entry
-from parley.protocol.types import ConversationId, EntryKind, MessageId, Role, UserId
+from parley.protocol.types import STREAMING, ConversationId, EntryKind, MessageId, Role, ServerRole, UserId
 from parley.store import tables as t
-from parley.store.interface import Append, Appended
+from parley.store.interface import Append, Appended, Mark, Marked, Refused
+from parley.store.marks import move_marks
 from parley.store.sql.hot import Cursor, HotSql, Row
 
 CREATED = EntryKind.MESSAGE_CREATED
@@ -46,6 +48,8 @@ class Message:
     edit: int
     deleted: bool
     kind: str
+    growing: bool = False
+    """An answer without its end."""
 
 
 class Ledger:
@@ -66,19 +70,23 @@ class Ledger:
         """New messages, apart from the other entries: most of their columns are the same, and need not be bound."""
         self._changed: set[int] = set()
         self._marks: dict[tuple[int, int], Row] = {}
+        self.first_id: int | None = None
+        """Of the first entries it has written, one that stands for all of them."""
 
     # What is known
 
     def preload(self, conversations: set[ConversationId], pairs: set[tuple[ConversationId, UserId]]) -> None:
         """Load what every command of the batch will ask for, in two questions instead of two per command."""
-        self._load_conversations(conversations)
-        if pairs:
-            self._members.update(dict.fromkeys(pairs))
-            for conversation, user, role, joined in self._hot.roles(self._cursor, pairs):
-                self._members[conversation, user] = (ROLES[role], joined)
+        if not conversations:
+            return
+        found, roles = self._hot.load(self._cursor, conversations, pairs)
+        self._know_conversations(conversations, found)
+        self._members.update(dict.fromkeys(pairs))
+        for conversation, user, role, joined in roles:
+            self._members[conversation, user] = (ROLES[role], joined)
 
-    def _load_conversations(self, ids: set[ConversationId]) -> None:
-        for row in self._hot.conversations(self._cursor, ids) if ids else ():
+    def _know_conversations(self, ids: set[ConversationId], rows: list[Row]) -> None:
+        for row in rows:
             self._conversations[row[0]] = Conversation(
                 row[0],
                 row[1],
@@ -97,7 +105,8 @@ class Ledger:
 
     def conversation(self, conversation_id: ConversationId) -> Conversation | None:
         if conversation_id not in self._conversations:
-            self._load_conversations({conversation_id})
+            asked = {conversation_id}
+            self._know_conversations(asked, self._hot.conversations(self._cursor, asked))
         return self._conversations[conversation_id]
 
     def membership(self, conversation: Conversation, user: UserId) -> tuple[Role, int] | None:
@@ -117,15 +126,11 @@ class Ledger:
                 self.flush_entries()
             e = t.entries.c
             row = self.connection.execute(
-                select(e.id, e.conversation_id, e.seq, e.actor_id, e.edit, e.deleted, e.body).where(
+                select(e.id, e.conversation_id, e.seq, e.actor_id, e.edit, e.deleted, e.body, e.edited_seq).where(
                     e.id == message_id, e.kind == EntryKind.MESSAGE_CREATED, e.seq.is_not(None)
                 )
             ).one_or_none()
-            self._messages[message_id] = (
-                Message(row[0], row[1], row[2], row[3], row[4], bool(row[5]), bodies.read_created(row[6]).kind)
-                if row
-                else None
-            )
+            self._messages[message_id] = _message(row) if row else None
         return self._messages[message_id]
 
     def display_name(self, user: UserId) -> str | None:
@@ -135,9 +140,19 @@ class Ledger:
             select(u.display_name).where(u.id == user, u.deactivated_at.is_(None), u.guest.is_(False))
         ).scalar_one_or_none()
 
+    def is_assistant(self, user: UserId) -> bool:
+        """The one account that is spoken to wherever one is, member or not."""
+        u = t.users.c
+        asked = select(u.id).where(u.id == user, u.role == ServerRole.ASSISTANT.value, u.deactivated_at.is_(None))
+        return self.connection.execute(asked).first() is not None
+
     # What was answered before
 
-    def remember_answers(self, appends: list[Append]) -> None:
+    def is_stored(self, entry: int) -> bool:
+        """Whether there is an entry of this id, a kept answer too."""
+        return self.connection.scalar(select(t.entries.c.id).where(t.entries.c.id == entry)) is not None
+
+    def remember_answers(self, appends: Sequence[Append]) -> None:
         """Look up all commands of the batch at once, so that each repeat is known before anything is decided."""
         keys = list({(append.actor, append.command.client_id) for append in appends})
         for row in self._hot.answers(self._cursor, keys):
@@ -182,9 +197,17 @@ class Ledger:
         return Entry(conversation.id, seq, kind, actor, client_id, self.at, ordinal, body, message, user)
 
     def append_message(
-        self, conversation: Conversation, actor: UserId, client_id: str, id_: MessageId, body: bytes, name: str
+        self,
+        conversation: Conversation,
+        actor: UserId,
+        client_id: str,
+        id_: MessageId,
+        body: bytes,
+        name: str,
+        *,
+        reads: bool = True,
     ) -> Entry:
-        """The next entry is a new message; it moves its writer's read mark."""
+        """The next entry is a new message; it moves its writer's read mark, if the writer `reads` at all."""
         conversation.last_seq = seq = conversation.last_seq + 1
         conversation.last_ordinal = ordinal = conversation.last_ordinal + 1
         conversation.last_message_id = id_
@@ -192,7 +215,8 @@ class Ledger:
         at = self.at
         self._sent.append((id_, conversation.id, seq, ordinal, actor, client_id, at, body.decode()))
         self._answers[actor, client_id] = Ack(conversation.id, seq, at, True, id_)
-        self._marks[actor, conversation.id] = (actor, conversation.id, seq, ordinal, seq)
+        if reads:
+            self._marks[actor, conversation.id] = (actor, conversation.id, seq, ordinal, seq)
         return Entry(conversation.id, seq, CREATED, actor, client_id, at, ordinal, body, id_, None, name)
 
     def keep_answer(
@@ -272,6 +296,12 @@ class Ledger:
             update(t.entries).where(t.entries.c.id == message.id).values(edit=message.edit, edited_seq=seq)
         )
 
+    def complete(self, message: Message, seq: int) -> None:
+        """The entry `seq` has the text that it grew to. That is no edit."""
+        self.flush_entries()
+        message.growing = False
+        self.connection.execute(update(t.entries).where(t.entries.c.id == message.id).values(edited_seq=seq))
+
     def empty(self, message: Message) -> None:
         """Take away what a message said, in its first writing and every edit, and all that hung on it. Its entries
         stay."""
@@ -283,17 +313,19 @@ class Ledger:
             .where(e.id == message.id)
             .values(deleted=True, edited_seq=None, body=bodies.emptied(message.id, message.kind).decode())
         )
-        edits = self.connection.execute(
-            select(e.id)
+        rewritings = self.connection.execute(
+            select(e.id, e.kind, e.body)
             .where(e.message_id == message.id, e.kind.in_((EntryKind.MESSAGE_EDITED, EntryKind.MESSAGE_COMPLETED)))
             .order_by(e.seq)
-        ).scalars()
-        for number, entry in enumerate(list(edits), 1):
-            self.connection.execute(
-                update(t.entries)
-                .where(e.id == entry)
-                .values(deleted=True, body=bodies.emptied_edit(message.id, number).decode())
-            )
+        ).all()
+        edits = 0
+        for entry, kind, body in rewritings:
+            if kind == EntryKind.MESSAGE_COMPLETED:
+                left = bodies.emptied_completion(message.id, bodies.read_completed(body).status)
+            else:
+                edits += 1
+                left = bodies.emptied_edit(message.id, edits)
+            self.connection.execute(update(t.entries).where(e.id == entry).values(deleted=True, body=left.decode()))
         self.connection.execute(delete(t.reactions).where(t.reactions.c.message_id == message.id))
         self.connection.execute(delete(t.pins).where(t.pins.c.message_id == message.id))
 
@@ -344,6 +376,8 @@ class Ledger:
     # Writing it down
 
     def flush_entries(self) -> None:
+        if self.first_id is None and (made := self._sent or self._entries):
+            self.first_id = made[0][0]
         if self._sent:
             self._hot.insert_messages(self._cursor, self._sent)
             self._sent.clear()
@@ -351,14 +385,27 @@ class Ledger:
             self._hot.insert_entries(self._cursor, self._entries)
             self._entries.clear()
 
-    def flush(self) -> None:
-        """Write all that is still only here. After it the transaction can commit."""
+    def flush(self, marks: Sequence[Mark] = ()) -> list[Marked | Refused]:
+        """Write all that is still only here, and move `marks`. After it the transaction can commit."""
+        with self._hot.together(self._cursor):
+            self._flush_log()
+            if not marks and self._marks:
+                self._hot.move_marks(self._cursor, list(self._marks.values()))
+        return move_marks(self._cursor, self._hot, marks, self._marks) if marks else []
+
+    def _flush_log(self) -> None:
         self.flush_entries()
         if self._changed:
             loaded = (self._conversations[key] for key in sorted(self._changed))
             self._hot.bump(self._cursor, [(c.id, c.last_seq, c.last_ordinal, c.last_message_id) for c in loaded if c])
-        if self._marks:
-            self._hot.move_marks(self._cursor, list(self._marks.values()))
+
+
+def _message(row: Any) -> Message:
+    id_, conversation, seq, actor, edit, deleted, body, present = row
+    written = bodies.read_created(body)
+    # Until its end it is not edited, so what has a later text has ended.
+    growing = written.status == STREAMING and present is None and not deleted
+    return Message(id_, conversation, seq, actor, edit, bool(deleted), written.kind, growing)
 
 
 def _first_answer(row: Row) -> Ack:

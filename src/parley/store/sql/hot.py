@@ -6,6 +6,7 @@ step: rows come back as one JSON array, and inserts carry up to 64 rows.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import msgspec
@@ -25,7 +26,9 @@ MARK_COLUMNS = ("user_id", "conversation_id", "read_seq", "read_ordinal", "deliv
 class Cursor(Protocol):
     """What is used of a DBAPI cursor."""
 
-    def execute(self, sql: str, parameters: Any = ...) -> Any: ...
+    @property
+    def connection(self) -> Any: ...
+    def execute(self, sql: str, parameters: Any = ..., **options: Any) -> Any: ...
     def executemany(self, sql: str, parameters: Any) -> Any: ...
     def fetchone(self) -> Any: ...
     def fetchall(self) -> Any: ...
@@ -33,6 +36,12 @@ class Cursor(Protocol):
 
 class HotSql(Protocol):
     """One implementation per engine. Ids are integers made by this program, so they may stand in the text."""
+
+    def together(self, cursor: Cursor) -> AbstractContextManager[object]:
+        """Statements that return nothing may go out together in it; one that failed raises at its end at the latest."""
+
+    def load(self, cursor: Cursor, ids: Iterable[int], pairs: Iterable[tuple[int, int]]) -> tuple[list[Row], list[Row]]:
+        """`conversations`, and when they are locked, `roles`."""
 
     def conversations(self, cursor: Cursor, ids: Iterable[int]) -> list[Row]:
         """Lock and return (id, kind, lobby, join_policy, name, title, last_seq, last_ordinal, last_message_id,
@@ -59,10 +68,11 @@ class HotSql(Protocol):
         """The same for new messages: rows of MESSAGE_COLUMNS."""
 
     def bump(self, cursor: Cursor, rows: Sequence[Row]) -> None:
-        """Rows of (id, last_seq, last_ordinal, last_message_id)."""
+        """Rows of (id, last_seq, last_ordinal, last_message_id); a shared database notes by its own clock when."""
 
     def move_marks(self, cursor: Cursor, rows: Sequence[Row]) -> None:
-        """Rows of MARK_COLUMNS; each position only ever moves forward."""
+        """Rows of MARK_COLUMNS; each position only ever moves forward. Written in the order of their keys, because
+        they are locked in that order."""
 
 
 _CONVERSATIONS = """
@@ -119,6 +129,12 @@ class SqliteHot:
         )
         self._marks = {n: _values("INSERT INTO marks", MARK_COLUMNS, n) + upsert for n in self._CHUNKS}
         self._bump = {n: _BUMP.replace("ROWS", ", ".join(["(?, ?, ?, ?)"] * n)) for n in self._CHUNKS}
+
+    def together(self, cursor: Cursor) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def load(self, cursor: Cursor, ids: Iterable[int], pairs: Iterable[tuple[int, int]]) -> tuple[list[Row], list[Row]]:
+        return self.conversations(cursor, ids), self.roles(cursor, pairs)
 
     def conversations(self, cursor: Cursor, ids: Iterable[int]) -> list[Row]:
         return _one_json(cursor, _CONVERSATIONS.replace("ROWS", ",".join(map(str, sorted(ids)))))
