@@ -38,6 +38,11 @@ class Account:
         # The environment's proxies are not for a server on this machine.
         self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout, trust_env=False)
 
+    def move_to(self, base_url: str) -> None:
+        """Ask another node of the same cluster from now on."""
+        self.base_url = base_url
+        self._http.base_url = httpx.URL(base_url)
+
     @classmethod
     async def open(cls, base_url: str, username: str, password: str = "correct horse battery") -> Self:  # noqa: S107
         """Register the user, or log in if it is registered already."""

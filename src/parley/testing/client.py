@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -46,10 +46,15 @@ class ReferenceClient:
         *,
         outbox: Outbox | None = None,
         ws_base: str | None = None,
+        nodes: Sequence[str] = (),
         random: Random | None = None,
         timing: Timing = QUICK,
     ) -> None:
-        """`ws_base` (`ws://host:port`) leads the WebSocket elsewhere, such as through a proxy that breaks things."""
+        """`ws_base` (`ws://host:port`) leads the WebSocket elsewhere, such as through a proxy that breaks things.
+
+        `nodes` (`http://host:port`) are those of a cluster: the first is tried first, and after every connection that
+        ended or failed it is the next one's turn.
+        """
         self.account = account
         self.history = history
         self.outbox = outbox if outbox is not None else Outbox()
@@ -64,8 +69,8 @@ class ReferenceClient:
         """Attempts that were answered with an error, retryable or not."""
         self._timing = timing
         self._random = random if random is not None else Random()
-        base = ws_base if ws_base is not None else re.sub("^http", "ws", account.base_url)
-        self._address = f"{base}/api/v1/ws"
+        self._ws_base = ws_base
+        self._nodes = deque(nodes or [account.base_url])
         self._logs = Logs()
         self._promises: dict[str, asyncio.Future[Ack]] = {}
         self._changed = asyncio.Event()
@@ -154,6 +159,11 @@ class ReferenceClient:
             if isinstance(result, Exception):
                 raise result
 
+    @property
+    def node(self) -> str:
+        """Where it is connected, or tries to be."""
+        return self._nodes[0]
+
     # --- connecting --------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -168,6 +178,7 @@ class ReferenceClient:
                     break
             except (OSError, TimeoutError, WebSocketException):
                 pass  # cut, refused, or half open: the next attempt is the answer to all of them
+            self._nodes.rotate(-1)
             code, reason = self._closed
             if code is not None and STOP_FROM <= code <= STOP_UPTO:
                 break
@@ -194,8 +205,11 @@ class ReferenceClient:
 
     async def _connection(self) -> None:
         self._begin_connection()
+        if self.account.base_url != self.node:
+            self.account.move_to(self.node)
+        base = self._ws_base if self._ws_base is not None else re.sub("^http", "ws", self.node)
         async with connect(
-            self._address,
+            f"{base}/api/v1/ws",
             additional_headers={"Authorization": f"Bearer {self.account.access_token}"},
             subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]  # a NewType of str
             compression=None,

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from parley.testing.account import Account
 from parley.testing.checker import Demands, Figures, check
 from parley.testing.client import ReferenceClient
 from parley.testing.history import Fault, Healed, History, read_history
 from parley.testing.outbox import Outbox
-from parley.testing.server import ServerProcess
-from parley.testing.store_log import SqliteLog
+from parley.testing.store_log import SqliteLog, StoreLog
 from parley.testing.timing import QUICK, Timing
 from parley.testing.truth import Breach, breach
 
@@ -35,15 +34,26 @@ class Size:
     listeners: int = 2
 
 
-class Load:
-    """Everybody who talks to one server. Enter it when the server runs; it connects, and sends while `flowing()`.
+class Target(Protocol):
+    """What load is put on: a server, or the nodes of a cluster."""
 
-    Histories and outboxes are files in `folder`, which must not lie on a disk that the test breaks.
+    @property
+    def urls(self) -> Sequence[str]: ...
+
+    def truth(self) -> StoreLog | None:
+        """What is stored; None if there is nothing to read."""
+
+
+class Load:
+    """Everybody who talks to one server, or to the nodes of a cluster, spread over them.
+
+    Enter it when the server runs; it connects, and sends while `flowing()`. Histories and outboxes are files in
+    `folder`, which must not lie on a disk that the test breaks.
     """
 
     def __init__(
         self,
-        server: ServerProcess,
+        server: Target,
         folder: Path,
         random: Random,
         *,
@@ -78,7 +88,8 @@ class Load:
 
     async def _open(self) -> None:
         size, names = self._size, [f"u{n}" for n in range(self._size.senders + self._size.listeners)]
-        accounts = [await Account.open(self.server.url, name) for name in names]
+        urls = list(self.server.urls)
+        accounts = [await Account.open(urls[0], name) for name in names]
         ids = [account.user_id for account in accounts]
         self.rooms = [await accounts[0].create_room(f"room-{n}", ids[1:]) for n in range(size.rooms)]
         for n, (name, account) in enumerate(zip(names, accounts, strict=True)):
@@ -87,6 +98,7 @@ class Load:
                 History(self._folder / f"{name}.jsonl", name),
                 outbox=Outbox(self._folder / f"{name}.outbox"),
                 ws_base=self._ws_base,
+                nodes=urls[n % len(urls) :] + urls[: n % len(urls)],
                 random=Random(self._random.random()),
                 timing=self._timing,
             )
@@ -101,7 +113,7 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._close()
-        if isinstance(error, Exception) and not isinstance(error, Breach) and self.server.store.exists():
+        if isinstance(error, Exception) and not isinstance(error, Breach) and self.server.truth() is not None:
             # Clients that wait for ever are often the first sign of a broken promise: say which one. Their logs are
             # not compared with the store, because nobody has claimed yet to hold all of it.
             self._judge(Demands())
@@ -195,17 +207,21 @@ class Load:
     def check(self, demands: Demands | None = None) -> Figures:
         """Hold all histories against the store, and all logs. Call it after `settle`, when the server is at rest."""
         figures = self._judge(demands or Demands())
-        self._compare_logs(SqliteLog(self.server.store))
+        store = self.server.truth()
+        assert store is not None
+        self._compare_logs(store)
         return figures
 
     def _judge(self, demands: Demands) -> Figures:
-        store = SqliteLog(self.server.store)
-        if (opinion := store.check_database()) != "ok":
+        store = self.server.truth()
+        if store is None:
+            breach("ran", "there is no store to hold the histories against")
+        if isinstance(store, SqliteLog) and (opinion := store.check_database()) != "ok":
             breach("I1", f"the database is corrupt: {opinion}")
         paths = [client.history.path for client in self.clients] + [self._faults.path]
         return check((read_history(path) for path in paths), store, demands)
 
-    def _compare_logs(self, store: SqliteLog) -> None:
+    def _compare_logs(self, store: StoreLog) -> None:
         """What each client shows is what the store holds, entry for entry."""
         for room in self.rooms:
             wanted = [(row.seq, row.kind, row.client_id) for row in store.entries(room) if row.seq is not None]

@@ -27,6 +27,8 @@ from typing import IO, Self
 
 import httpx
 
+from parley.testing.store_log import SqliteLog, StoreLog
+
 PARLEY = (sys.executable, "-m", "parley")
 START_S = 60.0
 """The longest a start may take: the first one on a busy machine compiles and migrates."""
@@ -65,6 +67,7 @@ class ServerProcess:
         log_path: Path | None = None,
         port: int = 0,
         program: tuple[str, ...] = PARLEY,
+        arguments: tuple[str, ...] = (),
     ) -> None:
         self.data = data
         self.port = port
@@ -73,6 +76,7 @@ class ServerProcess:
         self.log_path = log_path if log_path is not None else data.with_name(f"{data.name}.log")
         self.slowest_start_s = 0.0
         self._program = program
+        self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
         self._readers: list[threading.Thread] = []
         self._address = threading.Event()
@@ -82,6 +86,14 @@ class ServerProcess:
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def urls(self) -> list[str]:
+        return [self.url]
+
+    def truth(self) -> StoreLog | None:
+        """What is stored, for the checker; None if there is no file."""
+        return SqliteLog(self.store) if self.store.exists() else None
 
     @property
     def ws_url(self) -> str:
@@ -111,6 +123,7 @@ class ServerProcess:
                 "--host", self.host,
                 "--port", str(self.port),
                 "--data", str(self.data),
+                *self._arguments,
             ],
             env=environment(self.settings),
             stdin=subprocess.DEVNULL,
@@ -244,14 +257,15 @@ def running_server(
     log_path: Path | None = None,
     port: int = 0,
     program: tuple[str, ...] = PARLEY,
+    arguments: tuple[str, ...] = (),
 ) -> ServerProcess:
     """A server on this data folder, as a context, `with` or `async with`: ready on entry, gone on exit.
 
     `settings` are named as in the documentation, `{"limits.text_chars": "100"}`. The output goes to `log_path`, beside
     the data folder if not given. Port 0 is a free port; a test that restarts the server should take a `steady_port()`.
-    `program` is what `serve …` is added to: a control runs a sabotaged server instead.
+    `program` is what `serve …` is added to: a control runs a sabotaged server instead; `arguments` are added after it.
     """
-    return ServerProcess(data, settings=settings, log_path=log_path, port=port, program=program)
+    return ServerProcess(data, settings=settings, log_path=log_path, port=port, program=program, arguments=arguments)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -70,6 +70,9 @@ class ListedLog:
         return self.rows.get(conversation, [])
 
 
+ROWS = "SELECT id, seq, kind, actor_id, client_id, message_id, body FROM entries"
+
+
 class SqliteLog:
     """Reads `<data>/parley.db` with the standard library alone. Never writes, never checkpoints."""
 
@@ -92,25 +95,10 @@ class SqliteLog:
                 yield StoredConversation(str(id_), last_seq, named)
 
     def entries(self, conversation: str) -> Iterator[StoredEntry]:
-        query = (
-            "SELECT id, seq, kind, actor_id, client_id, message_id, body FROM entries"
-            " WHERE conversation_id = ? ORDER BY seq IS NOT NULL, seq"
-        )
+        query = f"{ROWS} WHERE conversation_id = ? ORDER BY seq IS NOT NULL, seq"
         with self._open() as database:
-            for id_, seq, kind, actor, client_id, message, body in database.execute(query, (int(conversation),)):
-                if seq is None:
-                    kept = json.loads(body)["seq"]
-                    yield StoredEntry(conversation, None, ANSWER, str(actor), client_id, answer=kept)
-                    continue
-                # A body is the entry's own fields as they go over the wire, so with the columns it reads like a frame.
-                frame = {"seq": seq, "kind": WIRE_KINDS[kind], "by": str(actor), "client_id": client_id}
-                entry = entry_from_wire(conversation, frame | json.loads(body))
-                named = str(id_ if kind == EntryKind.MESSAGE_CREATED else message or "") or None
-                if entry.message_id != named:
-                    raise ValueError(
-                        f"conversation {conversation} seq {seq} is of {named}, its body of {entry.message_id}"
-                    )
-                yield entry
+            for row in database.execute(query, (int(conversation),)):
+                yield entry_from_row(conversation, *row)
 
     def check_database(self) -> str:
         """SQLite's own opinion of the file: "ok", or what is broken."""
@@ -161,6 +149,21 @@ class HttpLog:
             if not page["entries"] or page["next_after"] is None:
                 return
             after = page["next_after"]
+
+
+def entry_from_row(
+    conversation: str, id_: int, seq: int | None, kind: int, actor: int, client_id: str, message: int | None, body: str
+) -> StoredEntry:
+    """Decode a row of `entries`, of whichever database. Raises ValueError if row and body speak of two messages."""
+    if seq is None:
+        return StoredEntry(conversation, None, ANSWER, str(actor), client_id, answer=json.loads(body)["seq"])
+    # A body is the entry's own fields as they go over the wire, so with the columns it reads like a frame.
+    frame = {"seq": seq, "kind": WIRE_KINDS[EntryKind(kind)], "by": str(actor), "client_id": client_id}
+    entry = entry_from_wire(conversation, frame | json.loads(body))
+    named = str(id_ if kind == EntryKind.MESSAGE_CREATED else message or "") or None
+    if entry.message_id != named:
+        raise ValueError(f"conversation {conversation} seq {seq} is of {named}, its body of {entry.message_id}")
+    return entry
 
 
 def entry_from_wire(conversation: str, entry: Mapping[str, Any]) -> StoredEntry:
