@@ -3,11 +3,10 @@ server writes one at once."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
-
-import structlog
+from typing import Protocol
 
 from parley.log.interface import MarkReply, Publish, Reply
+from parley.log.telling import tell
 from parley.protocol.errors import Code
 from parley.protocol.events import Entry
 from parley.store.interface import (
@@ -25,9 +24,6 @@ INBOX = 20_000
 """Changes waiting to be written; at the bound the next is refused as busy. About a second of work."""
 BATCH = 1_000
 """Changes in one transaction: bounds how long one batch holds the others up."""
-
-
-log = structlog.get_logger()
 
 
 class Histogram(Protocol):
@@ -128,7 +124,7 @@ class DirectLog:
             self._refuse(batch, marks, result)
         else:
             self._answer(batch, marks, result)
-        _tell(self._turn_done)
+        tell(self._turn_done)
         if not (self._writing or self._waiting or self._marks):
             self._idle.set()
 
@@ -138,20 +134,20 @@ class DirectLog:
             if type(outcome) is Appended:
                 entries += outcome.entries
         if entries:
-            _tell(self._publish, entries)
+            tell(self._publish, entries)
         for (_, reply), outcome in zip(batch, result.outcomes, strict=True):
-            _tell(reply, outcome)
+            tell(reply, outcome)
         for (_, mark_reply), marked in zip(marks, result.marks, strict=True):
-            _tell(mark_reply, marked)
+            tell(mark_reply, marked)
 
     def _refuse(self, batch: Waiting, marks: WaitingMarks, error: StoreUnavailable) -> None:
         refused = Refused(Code.STORAGE_UNAVAILABLE)
         for _, reply in batch:
-            _tell(reply, refused)
+            tell(reply, refused)
         for _, mark_reply in marks:
-            _tell(mark_reply, refused)
+            tell(mark_reply, refused)
         if isinstance(error, StoreBroken):
-            _tell(self._on_broken, error)
+            tell(self._on_broken, error)
 
     @property
     def accepting(self) -> bool:
@@ -160,11 +156,3 @@ class DirectLog:
     async def drain(self) -> None:
         self._draining = True
         await self._idle.wait()
-
-
-def _tell(listener: Callable[..., None], *what: Any) -> None:
-    """One who fails to hear it must not keep the others of the batch from their answers, nor the log from its drain."""
-    try:
-        listener(*what)
-    except Exception:
-        log.exception("listener_failed", listener=getattr(listener, "__qualname__", ""))
