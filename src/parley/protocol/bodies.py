@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from parley.protocol.types import MessageId, Role, UserId
+from parley.protocol.types import AnswerStatus, MessageId, Role, UserId
 
 _encode = msgspec.json.Encoder().encode
 
@@ -21,6 +21,8 @@ class MessageBody(msgspec.Struct, gc=False):
     attachments: list[dict[str, Any]] = []
     legacy: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     """What an older dialect's frame said beside the text."""
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    """Of an assistant's answer: `streaming`, for as long as no `message.completed` follows."""
 
 
 class Created(msgspec.Struct, gc=False):
@@ -47,6 +49,18 @@ class _EmptiedEdit(_Edited):
     deleted: bool = True
 
 
+class Completed(msgspec.Struct):
+    """The end of a message that grew: all of its text."""
+
+    message_id: str
+    text: str | None
+    status: str
+
+
+class _EmptiedCompletion(Completed):
+    deleted: bool = True
+
+
 class _About(msgspec.Struct):
     message_id: str
 
@@ -68,6 +82,7 @@ class _Left(msgspec.Struct):
 
 
 _decode_created = msgspec.json.Decoder(Created).decode
+_decode_completed = msgspec.json.Decoder(Completed).decode
 
 
 def created(message: MessageBody) -> bytes:
@@ -90,6 +105,19 @@ def edited(message_id: MessageId, text: str, edit: int) -> bytes:
 
 def emptied_edit(message_id: MessageId, edit: int) -> bytes:
     return _encode(_EmptiedEdit(str(message_id), None, edit))
+
+
+def completed(message_id: MessageId, text: str, status: AnswerStatus) -> bytes:
+    return _encode(Completed(str(message_id), text, status.value))
+
+
+def read_completed(body: str | bytes) -> Completed:
+    """A stored `message.completed` body; `text` None where the message was deleted."""
+    return _decode_completed(body)
+
+
+def emptied_completion(message_id: MessageId, status: str) -> bytes:
+    return _encode(_EmptiedCompletion(str(message_id), None, status))
 
 
 def about(message_id: MessageId) -> bytes:

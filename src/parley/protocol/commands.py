@@ -6,7 +6,7 @@ ever.
 
 import msgspec
 
-from parley.protocol.types import ConversationId, JoinPolicy, MessageId, MessageKind, Role, UserId
+from parley.protocol.types import AnswerStatus, ConversationId, JoinPolicy, MessageId, MessageKind, Role, UserId
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -127,7 +127,24 @@ class WatchPresence(Command, frozen=True):
     user_ids: tuple[UserId, ...]
 
 
+class StartAnswer(Durable, frozen=True):
+    """The assistant begins to answer a question. Of the server's own making: no codec and no route has a form for
+    it."""
+
+    question: MessageId
+
+
+class CompleteAnswer(Durable, frozen=True):
+    """The end of an answer: all of its text, and how it ended. Of the server's own making as well."""
+
+    message_id: MessageId
+    text: str
+    status: AnswerStatus
+
+
 class CancelAssistant(Command, frozen=True):
+    """`message_id`: the answer that grows, or the question that still waits."""
+
     conversation_id: ConversationId
     message_id: MessageId
 

@@ -46,6 +46,10 @@ class ServerRole(StrEnum):
 
     ADMIN = "admin"
     MEMBER = "member"
+    BOT = "bot"
+    WEBHOOK = "webhook"
+    """What a webhook posts as: nobody comes in as it, and it is in no list of people."""
+    ASSISTANT = "assistant"
 
 
 class MessageKind(StrEnum):
@@ -56,6 +60,17 @@ class MessageKind(StrEnum):
     LOCATION = "location"
     STICKER = "sticker"
     SYSTEM = "system"
+
+
+class AnswerStatus(StrEnum):
+    """How an assistant's answer ended. While it grows, its message says `streaming`."""
+
+    DONE = "done"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+STREAMING = "streaming"
 
 
 class EntryKind(IntEnum):

@@ -7,6 +7,8 @@ whether the command was answered before, because a repeat is answered first, wha
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import msgspec
+
 from parley.protocol import bodies
 from parley.protocol.commands import (
     AddMember,
@@ -15,6 +17,7 @@ from parley.protocol.commands import (
     ChangeConversation,
     ChangeRole,
     CloseConversation,
+    CompleteAnswer,
     DeleteMessage,
     Durable,
     EditMessage,
@@ -24,10 +27,21 @@ from parley.protocol.commands import (
     RemovePin,
     RemoveReaction,
     SendMessage,
+    StartAnswer,
 )
 from parley.protocol.errors import Code, ErrorSpec
 from parley.protocol.events import Ack, Entry
-from parley.protocol.types import ConversationKind, EntryKind, JoinPolicy, LeaveReason, MessageId, Role, UserId
+from parley.protocol.types import (
+    STREAMING,
+    ConversationKind,
+    EntryKind,
+    JoinPolicy,
+    LeaveReason,
+    MessageId,
+    MessageKind,
+    Role,
+    UserId,
+)
 from parley.store.interface import Append, Appended, Outcome, Refused
 from parley.store.ledger import Conversation, Ledger, Message
 
@@ -124,10 +138,11 @@ def send(ledger: Ledger, append: Append, command: SendMessage) -> Outcome:
 
 
 def _hears(ledger: Ledger, conversation: Conversation, user: UserId) -> bool:
-    """Everybody with an account is in the lobby, but not every number is an account."""
+    """Everybody with an account is in the lobby, but not every number is an account. The assistant hears whoever
+    speaks to it."""
     if conversation.lobby:
         return ledger.display_name(user) is not None
-    return ledger.membership(conversation, user) is not None
+    return ledger.membership(conversation, user) is not None or ledger.is_assistant(user)
 
 
 def edit(ledger: Ledger, append: Append, command: EditMessage) -> Outcome:
@@ -135,6 +150,8 @@ def edit(ledger: Ledger, append: Append, command: EditMessage) -> Outcome:
     message = _living(ledger, conversation, command.message_id)
     if message.by != append.actor and not role.moderates:
         raise No(Code.ROLE_REQUIRED)
+    if message.growing:
+        raise No(Code.UNSUPPORTED, "This answer is still being written.")
     body = bodies.edited(message.id, command.text, message.edit + 1)
     entry = ledger.append(
         conversation, EntryKind.MESSAGE_EDITED, append.actor, command.client_id, body, message=message.id
@@ -223,6 +240,48 @@ def remove_pin(ledger: Ledger, append: Append, command: RemovePin) -> Outcome:
     )
     ledger.unpin(message)
     return _appended(entry)
+
+
+# The assistant: it is in no conversation, and only the server submits these
+
+
+def _open_to_assistant(ledger: Ledger, append: Append) -> Conversation:
+    conversation = ledger.conversation(append.command.conversation_id)
+    if conversation is None:
+        raise No(Code.UNKNOWN_CONVERSATION)
+    if conversation.closed:
+        raise No(Code.CONVERSATION_CLOSED)
+    return conversation
+
+
+def start_answer(ledger: Ledger, append: Append, command: StartAnswer) -> Outcome:
+    conversation = _open_to_assistant(ledger, append)
+    question = _living(ledger, conversation, command.question)
+    id_ = MessageId(ledger.next_id())
+    message = bodies.MessageBody(str(id_), MessageKind.TEXT, "", reply_to=str(question.id), status=STREAMING)
+    return _appended(
+        ledger.append_message(
+            conversation, append.actor, command.client_id, id_, bodies.created(message), append.name, reads=False
+        )
+    )
+
+
+def complete_answer(ledger: Ledger, append: Append, command: CompleteAnswer) -> Outcome:
+    """Once: what has ended, by its completion or by being deleted, stays as it is."""
+    conversation = _open_to_assistant(ledger, append)
+    message = _living(ledger, conversation, command.message_id)
+    if message.by != append.actor or not message.growing:
+        raise No(Code.UNSUPPORTED, "Nothing grows there.")
+    entry = ledger.append(
+        conversation,
+        EntryKind.MESSAGE_COMPLETED,
+        append.actor,
+        command.client_id,
+        bodies.completed(message.id, command.text, command.status),
+        message=message.id,
+    )
+    ledger.complete(message, entry.seq)
+    return _appended(msgspec.structs.replace(entry, by_name=append.name))
 
 
 # Members
@@ -396,4 +455,6 @@ RULES: dict[type[Durable], Callable[[Ledger, Append, Any], Outcome]] = {
     ChangeRole: change_role,
     ChangeConversation: change,
     CloseConversation: close,
+    StartAnswer: start_answer,
+    CompleteAnswer: complete_answer,
 }

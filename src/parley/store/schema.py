@@ -5,8 +5,11 @@ from parley.store import assistant_tables, cluster_tables, files_tables, tables
 metadata = tables.metadata
 LOCAL = frozenset(
     {
-        cluster_tables.nodes.name, cluster_tables.leases.name, cluster_tables.tickets.name, files_tables.uploads.name,
+        cluster_tables.nodes.name,
+        cluster_tables.leases.name,
+        cluster_tables.tickets.name,
+        files_tables.uploads.name,
         assistant_tables.answers.name,
-    }  # fmt: skip
+    }
 )
 """What tells of the processes that run now, and means nothing in another database."""

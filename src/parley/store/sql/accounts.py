@@ -81,7 +81,8 @@ def lock_registration(connection: Connection) -> None:
 
 def nobody_yet(connection: Connection) -> bool:
     """Is there no account of a person?"""
-    return connection.scalar(select(users.c.id).where(users.c.guest.is_(False)).limit(1)) is None
+    person = and_(users.c.guest.is_(False), users.c.role != ServerRole.ASSISTANT.value)
+    return connection.scalar(select(users.c.id).where(person).limit(1)) is None
 
 
 def add_user(

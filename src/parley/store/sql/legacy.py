@@ -141,7 +141,8 @@ def sweep_guests(connection: Connection, before: int, but: Collection[UserId] = 
     """Remove guests made before then who never got a message stored, but these. Returns how many."""
     u = users.c
     wrote = exists().where(entries.c.actor_id == u.id)
-    unused = select(u.id).where(u.guest.is_(True), u.created_at < before, ~wrote)
+    # A webhook posts as an account that is a guest's in all but this: it may be used much later for the first time.
+    unused = select(u.id).where(u.guest.is_(True), u.created_at < before, u.role != ServerRole.WEBHOOK.value, ~wrote)
     gone = [user for (user,) in connection.execute(unused) if user not in but]
     for start in range(0, len(gone), SWEPT_AT_ONCE):
         connection.execute(delete(users).where(u.id.in_(gone[start : start + SWEPT_AT_ONCE])))
