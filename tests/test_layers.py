@@ -21,8 +21,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "dialects": (*PLAIN, "protocol"),
     "store": (*PLAIN, "protocol"),
     "log": (*PLAIN, "protocol", "store.interface"),
-    "fanout": (*PLAIN, "protocol"),
-    "presence": (*PLAIN, "protocol"),
+    "redis": (*PLAIN, "protocol"),
+    "fanout": (*PLAIN, "protocol", "redis"),
+    "presence": (*PLAIN, "protocol", "redis"),
     "services": (*PLAIN, "protocol", "log.interface", "store.interface", "fanout.interface", "settings"),
     "dispatch": (*PLAIN, "protocol", "log.interface", "store.interface"),
     "gateway": (

@@ -160,12 +160,29 @@ class Kafka(Section):
     commands: str = Field("parley.commands", min_length=1, description="Topic of the commands, keyed by conversation.")
     results: str = Field("parley.results", min_length=1, description="Topic of the answers, one partition a gateway.")
     stream: str = Field("", description="Topic that gets every stored entry. Empty: none.")
+    replicas: Positive = Field(
+        3,
+        description="On how many brokers a topic must be at least. 1 means that a lost broker loses what waits in it.",
+    )
+    partitions: Positive = Field(
+        12,
+        le=1000,
+        description="Partitions of a topic that `parley migrate` makes. Not to be changed while it is used.",
+    )
 
 
 class Redis(Section):
     """For more than one node: fan-out, presence, tickets and limits."""
 
     url: str = Field("", description="`redis://…` or `rediss://…`. Empty: kept in this process.")
+    prefix: str = Field(
+        "parley",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="What the names of keys and channels begin with. Each server on a shared Redis needs its own; "
+        "channels do not know database numbers.",
+    )
 
 
 class Blobs(Section):
@@ -182,7 +199,8 @@ class Blobs(Section):
         " that they share. Not set: `<data>/uploads`.",
     )
     strip_location: bool = Field(
-        True, description="Remove from pictures what cameras write into them (place, time, device), but how to turn them."
+        True,
+        description="Remove from pictures what cameras write into them (place, time, device), but how to turn them.",
     )
 
 
