@@ -19,8 +19,10 @@ from sqlalchemy.exc import StatementError
 from parley.settings import Observability
 
 KEPT_FILES = 5
-QUIET = ("picows", "httpx", "httpcore", "alembic", "asyncio", "aiokafka")
+QUIET = ("picows", "httpx", "httpcore", "alembic", "asyncio")
 """Libraries that log a line for every connection or step."""
+SILENT = ("aiokafka",)
+"""Logs an error for each attempt, ten times a second while a broker is away. Our own lines say what that means."""
 
 # A JWT; a refresh token or a cookie's value (id[.generation].mac); the query of a request line.
 SECRETS = re.compile(
@@ -105,6 +107,8 @@ def set_up_logging(settings: Observability, *, worker: int | None = None, file: 
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _of_worker(file: Path, worker: int) -> Path:
@@ -149,6 +153,23 @@ class Metrics:
             "parley_http_requests_total", "HTTP requests answered", ["route", "status"], registry=self.registry
         )
         self.logins = Counter("parley_logins_total", "Logins answered", ["outcome"], registry=self.registry)
+        self.kafka_lag = Gauge(
+            "parley_kafka_lag",
+            "Records of commands that this node's appender still has to append",
+            registry=self.registry,
+        )
+        self.kafka_poison = Counter(
+            "parley_kafka_poison_total", "Records set aside because no appender could take them", registry=self.registry
+        )
+        self.kafka_unknown = Counter(
+            "parley_kafka_unknown_total", "Commands answered `outcome_unknown`", registry=self.registry
+        )
+        self.kafka_answers_lost = Counter(
+            "parley_kafka_answers_lost_total", "Answers to other nodes that Kafka did not take", registry=self.registry
+        )
+        self.stream_entries = Counter(
+            "parley_stream_entries_total", "Entries confirmed by the stream's topic", registry=self.registry
+        )
 
     def page(self) -> bytes:
         """All of it in Prometheus' text format."""
