@@ -1,6 +1,7 @@
 """The seam of presence: who is online, anywhere. A hint with a time to live, never history.
 
-Delivery: a change is told to `on_change` at most once per change, soon, in the order of the changes of one user.
+Delivery: a change is told to `on_change` once, on every node, soon, in the order of the changes of one user. Where
+nodes lose touch each goes by what it knows, and is put right afterwards. Who closes: the composition root.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,4 +29,10 @@ class Presence(Protocol):
         """The user's last connection on this node is gone."""
 
     async def seen(self, users: Iterable[UserId]) -> Mapping[UserId, Seen]:
-        """All of them, also those never seen."""
+        """All of them, also those never seen. What changed while it was awaited is in the answer."""
+
+    async def start(self) -> None:
+        """Before the first connection. Waits for nothing outside this process."""
+
+    async def close(self) -> None:
+        """After the last one. Bounded."""

@@ -41,3 +41,9 @@ class MemoryPresence:
 
     async def seen(self, users: Iterable[UserId]) -> Mapping[UserId, Seen]:
         return {user: ONLINE if user in self._online else self._away.get(user, NEVER) for user in users}
+
+    async def start(self) -> None:
+        """There is nothing to begin."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
