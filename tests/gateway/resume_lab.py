@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from parley.dialects.native import NativeCodec
+from parley.gateway import hold
 from parley.gateway.catchup import CatchUp
 from parley.gateway.connection import Connection, Outbound
 from parley.gateway.feed import Feed
@@ -170,10 +171,14 @@ class Lab:
     async def settle(self) -> None:
         """Until nothing is under way any more."""
         for _ in range(1000):
-            await asyncio.sleep(0)
-            if not (self.connection.resuming or self.connection.catching or self.catch_up._tasks):
+            await asyncio.sleep(hold.HOLD_S if self.held else 0)
+            if not (self.held or self.connection.resuming or self.connection.catching or self.catch_up._tasks):
                 return
         raise Breach("it never ends")
+
+    @property
+    def held(self) -> bool:
+        return any(feed.behind_hole for feed in self.hub.feeds.values())
 
     async def end(self) -> list[dict[str, Any]]:
         """Everything is published and two more are said; all that was sent."""

@@ -27,6 +27,10 @@ log = structlog.get_logger()
 
 LATEST = 1 << 62
 """A cursor beyond every head: a page from there has no entries, and tells the head."""
+HEALING = 8
+"""Feeds that read the store at once to fill a hole."""
+RETRY_S = 1.0
+"""After a store that was away, a hole is tried again."""
 GAP = 10_000
 """Entries a resume will send of one conversation; a longer gap is a reset and the client takes a snapshot."""
 
@@ -60,6 +64,9 @@ class CatchUp:
         self._epoch = epoch
         self._tasks: set[asyncio.Task[None]] = set()
         self._healing: set[Feed] = set()
+        self._healers = asyncio.Semaphore(HEALING)
+        self.on_healed: Callable[[int], None] = lambda _: None
+        """Told how many entries a feed had missed and got from the store."""
 
     # Going live
 
@@ -229,8 +236,12 @@ class CatchUp:
             described = await self._source.describe(connection.actor, conversation_id)
             _as_of(described, cursor)
             self._hub.tell(connection, Signal("conversation.added", {"conversation": described}, conversation_id))
-            if follows and not feed.hears(connection):
-                await self._follow(connection, feed, cursor)
+            if not follows or feed.hears(connection):
+                return
+            if await self._follow(connection, feed, cursor) is None and not connection.closing:
+                # Gone again before it could hear that.
+                told = {"conversation_id": str(conversation_id)}
+                self._hub.tell(connection, Signal("conversation.removed", told, conversation_id))
         except ChatError:
             # Removed again before the store was read: there is nothing to tell.
             log.debug("attach_skipped", conversation=conversation_id)
@@ -242,27 +253,55 @@ class CatchUp:
     # Holes
 
     def heal(self, feed: Feed, upto: int) -> None:
+        feed.known = max(feed.known, upto)
         if feed not in self._healing:
             self._healing.add(feed)
             feed.tracking += 1
-            _ = self._keep(asyncio.get_running_loop().create_task(self._heal(feed, upto)))
+            _ = self._keep(asyncio.get_running_loop().create_task(self._heal(feed)))
 
-    async def _heal(self, feed: Feed, upto: int) -> None:
+    async def _heal(self, feed: Feed) -> None:
+        away = False
         try:
-            while feed.head is not None and feed.head < upto:
-                page = await self._source.entries_after(
-                    feed.conversation_id, feed.head, FRAME_ENTRIES, FRAME_BYTES, None
-                )
-                if page is None or not page[0]:
-                    break
-                self._hub.publish(page[0])
-                upto = max(upto, page[1])
-        except StoreUnavailable as error:
-            # The next entry will show the hole again.
-            log.warning("heal_failed", conversation=feed.conversation_id, error=str(error))
+            while feed.behind_hole and (feed.live or feed.late):
+                try:
+                    async with self._healers:
+                        found = await self._fill(feed)
+                except StoreUnavailable as error:
+                    if not away:
+                        log.warning("heal_failed", conversation=feed.conversation_id, error=str(error))
+                    away = True
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                if not found:
+                    # The store does not have what was told of: a restored one. Comparisons go by the store.
+                    feed.hold.clear()
+                    feed.known = 0
+                    log.error("heal_found_nothing", conversation=feed.conversation_id, head=feed.head)
+        except Exception:
+            log.exception("heal_failed", conversation=feed.conversation_id)
         finally:
             self._healing.discard(feed)
             self._hub.untrack(feed)
+
+    async def _fill(self, feed: Feed) -> bool:
+        """One page, with the writers' names where somebody is shown them."""
+        head, conversation = feed.head, feed.conversation_id
+        assert head is not None
+        if feed.shows_names:
+            page = await self._source.named_entries_after(conversation, head, None)
+        else:
+            page = await self._source.entries_after(conversation, head, FRAME_ENTRIES, FRAME_BYTES, None)
+        if page is None or not page[0]:
+            # What was missing may have come by itself meanwhile.
+            return feed.head != head or not feed.behind_hole
+        entries, stored = page
+        passed = head if feed.head is None else feed.head
+        if stored > passed:
+            feed.known = max(feed.known, stored)
+        missed = sum(entry.seq > passed for entry in entries)
+        self._hub.publish(entries)
+        self.on_healed(missed)
+        return True
 
     # Tasks
 

@@ -1,29 +1,31 @@
 """One conversation on this node: who hears it, and up to where they have heard.
 
 Every subscriber gets each entry once and in order. That rests on three facts, all decided on the event loop with no
-await between: entries reach a feed contiguously (`publish` drops repeats and reports holes), a subscriber joins with
-the last seq it was sent by pages, and one that is ahead of the feed waits in `late` until the feed has passed that
-seq.
+await between: entries are passed on contiguously (`in_order` drops repeats and holds what is behind a hole), a
+subscriber joins with the last seq it was sent by pages, and one that is ahead of the feed waits in `late` until the
+feed has passed that seq.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from parley.dialects.base import Codec
 from parley.gateway.connection import Connection, Outbound
 from parley.gateway.framing import frame
+from parley.gateway.hold import Hold
 from parley.protocol.events import About, Entry, Signal
 from parley.protocol.types import ConversationId
 
 FRAME_ENTRIES = 200
 FRAME_BYTES = 262_144
 
-Heal = Callable[["Feed", int], None]
+NATIVE = "native"
 
 
 class Attendance(Protocol):
     """Who is there, as some dialects show it."""
 
+    def close(self) -> None: ...
     def came(self, connection: Connection) -> None: ...
     def went(self, connection: Connection) -> None: ...
     def became(self, connection: Connection, user_id: int) -> None: ...
@@ -34,8 +36,8 @@ class Feed:
     """`head` is the last seq this node has passed on, or None while it has passed on nothing and nobody is live."""
 
     __slots__ = (
-        "about", "attendance", "conversation_id", "deliveries", "encodings", "head", "late", "live", "outbound",
-        "tracking",
+        "about", "attendance", "conversation_id", "deliveries", "encodings", "head", "hold", "known", "late", "live",
+        "outbound", "tracking",
     )  # fmt: skip
 
     def __init__(self, conversation_id: ConversationId, outbound: Outbound) -> None:
@@ -44,6 +46,10 @@ class Feed:
         """All that is known of it where a dialect's frames say more than its id."""
         self.outbound = outbound
         self.head: int | None = None
+        self.known = 0
+        """The highest seq that is known to be stored, while the feed is behind it; else 0."""
+        self.hold = Hold()
+        """What came before the entry in front of it did."""
         self.live: dict[Any, dict[Connection, None]] = {}
         """Subscribers by dialect: each dialect's frame is made once."""
         self.late: dict[Connection, int] = {}
@@ -100,16 +106,37 @@ class Feed:
 
     # Passing on
 
-    def fresh(self, entries: Sequence[Entry]) -> Sequence[Entry] | None:
-        """The entries not passed on yet; None if one before them is missing."""
-        if self.head is None:
+    def in_order(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Of what came in, and of what was held, that which can be passed on now: not passed on yet, and no hole
+        before it. `behind_hole` tells whether something is missing."""
+        head = self.head
+        if head is None:
             return entries
-        first = entries[0].seq
-        if first > self.head + 1:
-            return None
-        if first <= self.head:
-            return [entry for entry in entries if entry.seq > self.head]
-        return entries
+        first, last = entries[0].seq, entries[-1].seq
+        whole = last - first + 1 == len(entries)
+        if first == head + 1 and whole and not self.known:
+            return entries
+        if last <= head:
+            return ()
+        if last > self.known:
+            self.known = last
+        fresh = [entry for entry in entries if entry.seq > head] if first <= head else entries
+        if whole and first <= head + 1:
+            return [*fresh, *self.hold.take_after(last)]
+        self.hold.put(fresh)
+        return self.hold.take_after(head)
+
+    @property
+    def behind_hole(self) -> bool:
+        """Whether entries are known of that could not be passed on."""
+        return self.head is not None and self.known > self.head
+
+    @property
+    def shows_names(self) -> bool:
+        """Whether somebody hears it in a dialect whose frames show who wrote."""
+        return any(codec.name != NATIVE for codec in self.live) or any(
+            connection.codec.name != NATIVE for connection in self.late
+        )
 
     def publish(self, entries: Sequence[Entry]) -> None:
         """Deliver fresh, contiguous entries to all who hear this conversation."""

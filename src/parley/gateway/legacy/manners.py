@@ -119,6 +119,11 @@ class Manners:
             if feed.attendance is not None:
                 feed.attendance.became(connection, actor.user_id)
 
+    def keeps_seat(self, connection: Connection, newer: str) -> bool:
+        """Where a user has one connection: another node's, with the id `newer`, is to have the place. True: no, this
+        one has it."""
+        return False
+
     # Listening
 
     async def listen(self, connection: Connection, starts: Mapping[ConversationId, int | None]) -> None:
