@@ -21,10 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from sqlalchemy import URL, create_engine, make_url, text
-from sqlalchemy.pool import NullPool
-
 from parley.testing.server import PARLEY, UNLIMITED, ServerDied, ServerProcess, environment, running_server, steady_port
+from parley.testing.shared import own_database, own_redis, own_topics
 from parley.testing.sql_log import SqlLog
 from parley.testing.store_log import SqliteLog, StoreLog
 
@@ -36,16 +34,19 @@ MIGRATE_S = 60.0
 class Engines:
     """Where the engines of a cluster are. An empty `redis` or `kafka`: without it.
 
-    `store` is the SQLAlchemy address of a server on which databases may be made, or "sqlite": one node, one file.
+    `store` is the SQLAlchemy address of a server on which databases may be made. Empty: one node with its own file.
     """
 
-    store: str
+    store: str = ""
     redis: str = ""
     kafka: str = ""
 
 
 class Cluster:
-    """Nodes that share a database. Made by `running_cluster`; all of them end with it, and so does their database."""
+    """Nodes that share a database. Made by `running_cluster`; all of them end with it, and so does their database.
+
+    The engines must be up when it is entered and when it is left.
+    """
 
     def __init__(
         self,
@@ -60,17 +61,12 @@ class Cluster:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.name = f"parley_{secrets.token_hex(5)}"
-        self._engines = engines
-        self._program = program
-        self.database: URL | None = None
-        if engines.store != "sqlite":
-            self.database = make_url(engines.store).set(database=self.name)
-        self.settings = {**UNLIMITED, **self._settings(log), **settings}
+        self.settings = {**UNLIMITED, "log.kind": log, **settings}
+        self.store_url = ""
+        """Of the cluster's own database, from when it is entered."""
         self.nodes = [
             running_server(
                 folder / f"node-{number}",
-                settings=self.settings,
                 log_path=folder / f"node-{number}.log",
                 port=steady_port(),
                 program=program,
@@ -78,23 +74,29 @@ class Cluster:
             )
             for number in range(nodes)
         ]
+        self._engines = engines
+        self._program = program
+        self._stack = AsyncExitStack()
 
-    def _settings(self, log: LogKind) -> dict[str, str]:
+    async def _places(self, stack: AsyncExitStack) -> dict[str, str]:
+        """The settings that name this cluster's own database, keys, channels and topics, which are gone afterwards."""
         key = self.folder / "signing.key"
-        if not key.exists():
-            key.write_bytes(secrets.token_bytes(32))
+        key.write_bytes(secrets.token_bytes(32))
         settings = {"auth.signing_key_file": str(key)}
-        if self.database is not None:
-            settings["store.url"] = self.database.render_as_string(hide_password=False)
+        if self._engines.store:
+            self.store_url = settings["store.url"] = stack.enter_context(own_database(self._engines.store))
         if self._engines.redis:
-            settings["redis.url"] = self._engines.redis
+            settings["redis.url"] = stack.enter_context(own_redis(self._engines.redis))
         if self._engines.kafka:
+            topics = await stack.enter_async_context(own_topics(self._engines.kafka))
             settings |= {
-                "kafka.bootstrap": self._engines.kafka,
-                "kafka.commands": f"{self.name}.commands",
-                "kafka.results": f"{self.name}.results",
+                "kafka.bootstrap": topics.bootstrap,
+                "kafka.commands": f"{topics.prefix}commands",
+                "kafka.results": f"{topics.prefix}results",
             }
-        return settings | {"log.kind": log}
+            if "kafka.stream" in self.settings:
+                settings["kafka.stream"] = f"{topics.prefix}{self.settings['kafka.stream']}"
+        return settings
 
     @property
     def urls(self) -> list[str]:
@@ -102,9 +104,7 @@ class Cluster:
         return [node.url for node in self.nodes]
 
     def truth(self) -> StoreLog:
-        if self.database is None:
-            return SqliteLog(self.nodes[0].store)
-        return SqlLog(self.database.render_as_string(hide_password=False))
+        return SqlLog(self.store_url) if self.store_url else SqliteLog(self.nodes[0].store)
 
     def migrate(self) -> None:
         """Make the tables, as whoever operates a cluster does. Raises `ServerDied`."""
@@ -139,43 +139,20 @@ class Cluster:
         return "\n".join(f"--- {node.log_path.name}\n{node.log_tail()}" for node in self.nodes)
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._make_database)
-        try:
+        async with AsyncExitStack() as stack:
+            self.settings |= await self._places(stack)
+            for node in self.nodes:
+                node.settings = self.settings
+                stack.callback(node.kill)
             await asyncio.to_thread(self.migrate)
             await asyncio.gather(*(node.started() for node in self.nodes))
-        except BaseException:
-            await self.__aexit__(None, None, None)
-            raise
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(asyncio.to_thread, self._drop_database)
-            for node in self.nodes:
-                stack.callback(node.kill)
-
-    def _make_database(self) -> None:
-        if self.database is not None:
-            self._administer(f"CREATE DATABASE {self.name}{OPTIONS[self.database.get_backend_name()]}")
-
-    def _drop_database(self) -> None:
-        if self.database is not None:
-            force = " WITH (FORCE)" if self.database.get_backend_name() == "postgresql" else ""
-            self._administer(f"DROP DATABASE IF EXISTS {self.name}{force}")
-
-    def _administer(self, statement: str) -> None:
-        engine = create_engine(self._engines.store, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-
-
-OPTIONS = {
-    "postgresql": " ENCODING 'UTF8' TEMPLATE template0",
-    "mysql": " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-    "mariadb": " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-}
+        await self._stack.aclose()
 
 
 def running_cluster(

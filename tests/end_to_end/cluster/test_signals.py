@@ -1,0 +1,66 @@
+"""What is not history, between nodes: presence and typing go over Redis; read marks are in the store as well."""
+
+from __future__ import annotations
+
+import pytest
+from tests.end_to_end.cluster.stage import Stage, hears, say
+
+pytestmark = pytest.mark.over_redis
+
+
+async def test_presence_is_told_on_the_other_node(stage: Stage) -> None:
+    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    await stage.room(ann, bob)
+    hers = await stage.native(stage.a, ann)
+    seen = await hers.acked("presence.watch", {"user_ids": [bob.id]})
+    assert [(it["user_id"], it["online"]) for it in seen["users"]] == [(bob.id, False)]
+
+    his = await stage.native(stage.b, bob)
+    came = await hers.expect("presence", skip=("log",))
+    assert [(it["user_id"], it["online"]) for it in came["payload"]["users"]] == [(bob.id, True)]
+    await his.close()
+    went = await hers.expect("presence", skip=("log",), within=15)
+    assert [(it["user_id"], it["online"]) for it in went["payload"]["users"]] == [(bob.id, False)]
+
+
+async def test_who_is_online_on_another_node_is_known_at_once(stage: Stage) -> None:
+    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    await stage.room(ann, bob)
+    await stage.native(stage.b, bob)
+    hers = await stage.native(stage.a, ann)
+
+    seen = await hers.acked("presence.watch", {"user_ids": [bob.id]})
+    if not seen["users"][0]["online"]:
+        told = await hers.expect("presence", skip=("log",))
+        seen = told["payload"]
+    assert [(it["user_id"], it["online"]) for it in seen["users"]] == [(bob.id, True)]
+
+
+async def test_typing_is_told_on_the_other_node(stage: Stage) -> None:
+    """To those who are heard to be there: a message first, so that both nodes surely hear the room."""
+    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    room, _ = await stage.room(ann, bob)
+    hers, his = await stage.native(stage.a, ann), await stage.native(stage.b, bob)
+    await say(hers, room, "first")
+    await hears(his, room, "first")
+
+    await hers.acked("typing.set", {"conversation_id": room, "is_typing": True})
+
+    told = await his.expect("typing", skip=("log", "read"))
+    assert told["payload"] == {"conversation_id": room, "user_id": ann.id, "is_typing": True}
+
+
+async def test_a_read_mark_is_told_on_the_other_node(stage: Stage) -> None:
+    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    room, _ = await stage.room(ann, bob)
+    hers, his = await stage.native(stage.a, ann), await stage.native(stage.b, bob)
+    said = await say(hers, room, "first")
+    await hears(his, room, "first")
+
+    await his.acked("read.mark", {"conversation_id": room, "seq": said["seq"]})
+
+    while (told := (await hers.expect("read", skip=("log",)))["payload"])["user_id"] != bob.id:
+        pass
+    assert told["read_seq"] == said["seq"]
+    rows = await stage.on(stage.b, bob)
+    assert (await rows.get(f"/conversations/{room}"))["unread"] == 0
