@@ -1,7 +1,8 @@
 """Bring what the tests use beside Python and Node, as far as this machine lets us; say what was left out, and why.
 
     python tools/services.py           bring everything; exit 1 under CI=true if something is missing
-    python tools/services.py --stop    stop what was started
+    python tools/services.py --stop    stop what was started; its data stays
+    python tools/services.py --remove  stop it and remove its data
 
 Each service is one function that brings it, waits until it answers, and returns the variables by which the tests find
 it. Run it as often as you like: what is there is left alone. To add one: write the function, add it to SERVICES.
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from build_page import ROOT, fingerprint, is_fresh, mark_fresh, one_at_a_time, say
 from parley.testing.engines import Engine, EngineMissing, KafkaServer, MariadbServer, PostgresqlServer, RedisServer
-from shared_engine import CannotRun, bring, end, write_private
+from shared_engine import CannotRun, bring, end, remove, write_private
 
 STATE = ROOT / ".services"
 PASSWORD = re.compile(r":[^:@/]*@")
@@ -235,16 +236,27 @@ def bring_all() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def stop_all() -> None:
-    """Stop the engines of this checkout; their data stays."""
+    """Stop the engines of this checkout."""
     with one_at_a_time(ROOT, "services"):
         for kind in ENGINES:
             if end(kind, STATE):
                 say(f"stopped {kind.name}")
 
 
+def remove_all() -> None:
+    """And remove their data, also what is not in this checkout."""
+    with one_at_a_time(ROOT, "services"):
+        for kind in ENGINES:
+            remove(kind, STATE)
+        ADDRESSES.unlink(missing_ok=True)
+
+
 def main() -> int:
     if "--stop" in sys.argv[1:]:
         stop_all()
+        return 0
+    if "--remove" in sys.argv[1:]:
+        remove_all()
         return 0
     variables, left_out = bring_all()
     for name, value in variables.items():

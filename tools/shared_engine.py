@@ -10,11 +10,12 @@ import json
 import os
 import pwd
 import secrets
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
 
-from build_page import ROOT, say
+from build_page import say
 from parley.testing.engines import Engine, EngineDied, KafkaServer, processes
 from parley.testing.server import steady_port
 
@@ -36,7 +37,7 @@ def bring(kind: type[Engine], state: Path) -> str:
         engine.start()
     except EngineDied as error:
         raise CannotRun(f"it does not start: {error}") from None
-    (state / f"{kind.name}.pid").write_text(f"{engine.pid}\n")
+    (state / f"{kind.name}.pid").write_text(f"{engine.let_go()}\n")
     return engine.url
 
 
@@ -46,6 +47,7 @@ def end(kind: type[Engine], state: Path) -> bool:
     if not file.exists() or not record.exists():
         return False
     pid, folder = int(file.read_text()), Path(json.loads(record.read_text())["folder"])
+    # The number alone may be a stranger's by now: after the machine's restart, say.
     found = processes.alive(pid) and processes.works_in(pid, folder)
     if found:
         processes.tell(pid, kind.stop_signal)
@@ -53,6 +55,18 @@ def end(kind: type[Engine], state: Path) -> bool:
             processes.wait_until_gone(processes.kill_tree(pid), STOP_S)
     file.unlink()
     return found
+
+
+def remove(kind: type[Engine], state: Path) -> None:
+    """Stop the shared engine and forget it, data, port and all."""
+    end(kind, state)
+    record = state / f"{kind.name}.json"
+    if record.exists():
+        folder = Path(json.loads(record.read_text())["folder"])
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.parent != state and not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+        record.unlink()
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:
@@ -86,7 +100,7 @@ def _folder(kind: type[Engine], state: Path) -> Path:
     inside = state / kind.name
     if kind.account is None or os.geteuid() != 0 or _everybody_may_enter(state):
         return inside
-    home = Path("/var/tmp") / f"parley-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]}"
+    home = Path("/var/tmp") / f"parley-{hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:12]}"
     home.mkdir(mode=0o755, exist_ok=True)
     if home.owner() != pwd.getpwuid(os.geteuid()).pw_name:
         raise CannotRun(f"{home} is another user's")

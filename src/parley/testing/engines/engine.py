@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from parley.testing.engines import processes
+from parley.testing.engines.leftovers import clear_away, make_folder
 from parley.testing.server import steady_port
 
 START_S = 60.0
@@ -25,6 +25,10 @@ START_S = 60.0
 STOP_S = 30.0
 LOG_BYTES = 16 * 1024 * 1024
 """A log that has grown beyond this begins anew at the next start."""
+
+_outliving: list[subprocess.Popen[bytes]] = []
+"""Engines that are meant to outlive this program. Polled at every start: until a dead one is waited for, PostgreSQL
+takes its number for that of a live one."""
 
 
 class EngineMissing(Exception):
@@ -60,8 +64,9 @@ class Engine(ABC):
         self.programs()
         self._user = _account(self.account)
         self._temporary = folder is None
-        # Not pytest's tmp_path: only its owner may enter that, and the engine may run as somebody else.
-        self.folder = folder if folder is not None else Path(tempfile.mkdtemp(prefix=f"parley-{self.name}-"))
+        if folder is None:
+            clear_away()
+        self.folder = folder if folder is not None else make_folder(self.name)
         self.host = "127.0.0.1"
         self.port = port or steady_port()
         self.password = password if password is not None else secrets.token_hex(16)
@@ -115,6 +120,8 @@ class Engine(ABC):
     def start(self) -> None:
         """Return when it answers. Raises `EngineDied`."""
         assert not self.running, f"{self.name} runs already"
+        for process in _outliving:
+            process.poll()
         if not self.data.exists():
             # Under another name first: what a crash left half made is not taken for data.
             half = self.folder / "data.half"
@@ -153,6 +160,13 @@ class Engine(ABC):
             else:
                 raise EngineDied(f"{self.name}: exit code {process.returncode}\n{self.log_tail()}")
         raise EngineDied(f"{self.name}: no answer after {START_S} s\n{self.log_tail()}")
+
+    def let_go(self) -> int:
+        """Let it outlive this program, which has no more to do with it; return its process's number."""
+        assert self._process is not None, f"{self.name} has not been started"
+        process, self._process = self._process, None
+        _outliving.append(process)
+        return process.pid
 
     def kill(self) -> None:
         """kill -9 for every process of the engine, and wait for their end. Does nothing if it has ended."""

@@ -24,6 +24,18 @@ def works_in(pid: int, folder: Path) -> bool:
         return False
 
 
+def birth(pid: int) -> str | None:
+    """What tells a process from a later one of the same number; None if there is no such process."""
+    fields = _fields(pid)
+    return f"{pid} {fields[19]}" if fields else None  # clock ticks from the machine's start to the process's
+
+
+def working_in(folder: Path) -> list[int]:
+    """Every process whose current folder is this one or below it."""
+    numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [pid for pid in numbers if works_in(pid, folder)]
+
+
 def wait_until_gone(pids: Iterable[int], within_s: float) -> bool:
     """Whether all of them were gone in time."""
     deadline = time.monotonic() + within_s
