@@ -12,7 +12,7 @@ export npm_config_cache ?= $(CURDIR)/.cache/npm
 export PYTHONUNBUFFERED ?= 1
 
 BIN := .venv/bin
-TYPED := $(wildcard src tests tools proof hatch_build.py)
+TYPED := $(wildcard src sdk/python/src sdk/python/scripts tests tools proof hatch_build.py)
 PAGE := $(BIN)/python tools/build_page.py
 WORKERS ?= 0
 
@@ -69,6 +69,7 @@ clean: ## what was built; packages and data stay
 	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean ## that and everything that was brought; data stays
+	-@test ! -d .services || $(BIN)/python tools/services.py --remove
 	@rm -rf .venv .tools .cache .services web/node_modules sdk/typescript/node_modules
 
 environment:
