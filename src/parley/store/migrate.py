@@ -4,6 +4,8 @@ An embedded server upgrades on its start, after a copy of the file; a shared dat
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -11,13 +13,24 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy import Connection, Engine, delete, insert, inspect, select, text
 
 from parley.protocol.types import ConversationKind, JoinPolicy
 from parley.store.sqlite import backup as copy_of
 from parley.store.tables import conversations, meta
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+COMPATIBLE_FROM = "compatible_from"
+"""Key in `meta`, and name in a migration's file."""
+
+_NAME = "concat('parley.', sha1(database()))"
+_mariadb = (f"SELECT GET_LOCK({_NAME}, 600)", f"DO RELEASE_LOCK({_NAME})")
+_LOCKS = {
+    "postgresql": ("SELECT pg_advisory_lock(7236151)", "SELECT pg_advisory_unlock(7236151)"),
+    "mariadb": _mariadb,
+    "mysql": _mariadb,
+}
+"""Per database, as the names of locks on MariaDB are for the whole server."""
 
 
 class SchemaMismatch(Exception):
@@ -28,10 +41,11 @@ def upgrade(engine: Engine, *, now_ms: int, backup: bool = True) -> Path | None:
     """Run what migrations are pending, in one transaction where the engine can undo DDL, and put the first rows in.
 
     Before an upgrade of an SQLite file that holds anything, a copy is laid beside it; its path is returned.
-    Harmless to repeat. Raises SchemaMismatch if the database is of a newer version.
+    Harmless to repeat, and to run twice at once: on a shared database one waits for the other. Raises SchemaMismatch
+    if the database is of a newer version.
     """
     copy = None
-    with engine.connect() as connection:
+    with engine.connect() as connection, _alone(connection):
         with connection.begin():
             found = _found(connection)
             empty = not inspect(connection).get_table_names()
@@ -43,13 +57,35 @@ def upgrade(engine: Engine, *, now_ms: int, backup: bool = True) -> Path | None:
                 config = _config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                _note_compatibility(connection)
             _first_rows(connection, now_ms)
     return copy
 
 
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Under a lock that ends with the connection. An embedded database is locked by its folder."""
+    lock, unlock = _LOCKS.get(connection.dialect.name, (None, None))
+    if lock is None or unlock is None:
+        yield
+        return
+    with connection.begin():
+        got = connection.scalar(text(lock))
+    if got == 0:
+        raise SchemaMismatch("Another `parley migrate` has been at work on the database for ten minutes.")
+    try:
+        yield
+    finally:
+        with connection.begin():
+            connection.execute(text(unlock))
+
+
 def check(engine: Engine) -> None:
-    """Raises SchemaMismatch unless the database is of exactly this version's schema."""
+    """Raises SchemaMismatch unless the database is of this version's schema, or of a newer one that says that this
+    version can still work on it: nodes are upgraded one by one, after their database."""
     with engine.connect() as connection, connection.begin():
+        if _is_fit_for_older(connection):
+            return
         found = _found(connection)
     if found != head():
         older = "has no tables yet" if found is None else f"is of the older schema {found}"
@@ -88,6 +124,23 @@ def _found(connection: Connection) -> str | None:
             "Start the newer version, or restore the copy that was made before its upgrade."
         )
     return found
+
+
+def _is_fit_for_older(connection: Connection) -> bool:
+    if MigrationContext.configure(connection).get_current_revision() is None:
+        return False
+    oldest = connection.scalar(select(meta.c.value).where(meta.c.key == COMPATIBLE_FROM))
+    found = MigrationContext.configure(connection).get_current_revision() or ""
+    return oldest is not None and oldest <= head() < found
+
+
+def _note_compatibility(connection: Connection) -> None:
+    """Of the newest migration: the schema of the oldest program that can work on what it made. It says so itself, by
+    `compatible_from`; otherwise its own."""
+    newest = ScriptDirectory.from_config(_config()).get_revision(head())
+    oldest = getattr(newest.module, COMPATIBLE_FROM, newest.revision)
+    connection.execute(delete(meta).where(meta.c.key == COMPATIBLE_FROM))
+    connection.execute(insert(meta).values(key=COMPATIBLE_FROM, value=oldest))
 
 
 def _first_rows(connection: Connection, now_ms: int) -> None:

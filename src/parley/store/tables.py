@@ -31,15 +31,21 @@ metadata = MetaData(
 
 
 def key(length: int) -> TypeEngine[str]:
-    """Text that is compared as bytes."""
+    """Text that is compared as bytes, to the last space: `utf8mb4_bin` would pad, and the collations that do not have
+    other names on MariaDB and MySQL."""
     return (
         String(length)
-        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin"), "mariadb")
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_0900_bin"), "mysql")
         .with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
     )
 
 
-LongText = Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+LongText = (
+    Text()
+    .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_nopad_bin"), "mariadb")
+    .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_0900_bin"), "mysql")
+)
 BigId = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
 """SQLite makes only `INTEGER PRIMARY KEY` the row's own id, and with it inserts in id order append to the table."""
 

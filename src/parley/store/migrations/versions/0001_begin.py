@@ -15,12 +15,17 @@ def key(length: int) -> TypeEngine[str]:
     """Text that is compared as bytes, as it was when this migration was written."""
     return (
         sa.String(length)
-        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin"), "mariadb")
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_0900_bin"), "mysql")
         .with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
     )
 
 
-LongText = sa.Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+LongText = (
+    sa.Text()
+    .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_nopad_bin"), "mariadb")
+    .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_0900_bin"), "mysql")
+)
 BigId = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
 
 

@@ -11,7 +11,8 @@ depends_on = None
 
 dialect_name = (
     sa.String(16)
-    .with_variant(mysql.VARCHAR(16, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+    .with_variant(mysql.VARCHAR(16, charset="utf8mb4", collation="utf8mb4_nopad_bin"), "mariadb")
+    .with_variant(mysql.VARCHAR(16, charset="utf8mb4", collation="utf8mb4_0900_bin"), "mysql")
     .with_variant(postgresql.VARCHAR(16, collation="C"), "postgresql")
 )
 
