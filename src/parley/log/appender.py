@@ -12,8 +12,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from parley.log.batching import INTERNAL_REASON, AppenderMetrics, Batch, Fetched, decode, gather
-from parley.log.direct import BatchMetrics
+from parley.log.batching import INTERNAL_REASON, Batch, Fetched, decode, gather
+from parley.log.figures import AppenderMetrics, BatchMetrics
 from parley.log.interface import Publish
 from parley.log.kafka_results import Answers
 from parley.log.places import Kept, Places
@@ -64,6 +64,7 @@ class Appender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         batch_metrics: BatchMetrics | None = None,
         epoch: str,
         session_ms: int = 10_000,
+        let_go_seconds: float = LET_GO_SECONDS,
     ) -> None:
         """`epoch`: of the store's database; commands that were meant for another are passed over. `turn_done` is called
         after a batch was published and answered. `session_ms`: silent for so long, it is taken for dead."""
@@ -79,6 +80,7 @@ class Appender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._batch_metrics = batch_metrics
         self._epoch = epoch
         self._session_ms = session_ms
+        self._let_go_seconds = let_go_seconds
         self._loop = asyncio.get_running_loop()
         self._consumer: AIOKafkaConsumer | None = None
         self._running: asyncio.Task[None] | None = None
@@ -167,7 +169,7 @@ class Appender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             self._retrying = None
             self._rest()
         try:
-            async with asyncio.timeout(LET_GO_SECONDS):
+            async with asyncio.timeout(self._let_go_seconds):
                 await self._idle.wait()
         except TimeoutError:
             log.warning("batch_outlives_its_partitions")

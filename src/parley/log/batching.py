@@ -3,29 +3,13 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from parley.log.envelope import Answer, Origin, Undecodable, decode_record
 from parley.protocol.errors import ErrorSpec
 from parley.store.interface import Append, BatchResult, Fence, Outcome, Refused
 
 INTERNAL_REASON = "the store could not take a command of it, and answered `internal`"
-
-
-class Gauge(Protocol):
-    def set(self, value: float) -> None: ...
-
-
-class Counter(Protocol):
-    def inc(self, amount: float = 1) -> None: ...
-
-
-@dataclass(frozen=True)
-class AppenderMetrics:
-    """`lag`: records of its partitions that it has not appended. `poison`: records set aside."""
-
-    lag: Gauge
-    poison: Counter
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@ server writes one at once."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
+from parley.log.figures import BatchMetrics
 from parley.log.interface import MarkReply, Publish, Reply
 from parley.log.telling import tell
 from parley.protocol.errors import Code
@@ -24,17 +24,6 @@ INBOX = 20_000
 """Changes waiting to be written; at the bound the next is refused as busy. About a second of work."""
 BATCH = 1_000
 """Changes in one transaction: bounds how long one batch holds the others up."""
-
-
-class Histogram(Protocol):
-    def observe(self, amount: float) -> None: ...
-
-
-class BatchMetrics(Protocol):
-    @property
-    def batch_size(self) -> Histogram: ...
-    @property
-    def batch_seconds(self) -> Histogram: ...
 
 
 Waiting = list[tuple[Append, Reply]]

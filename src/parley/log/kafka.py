@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from parley.log.envelope import Answer, Envelope, Origin
+from parley.log.figures import Count
 from parley.log.interface import Log, MarkReply, Reply
 from parley.log.kafka_results import Hearing
 from parley.log.lanes import Lanes
 from parley.log.telling import tell
-from parley.log.unanswered import Count, LookUp, Times, Unanswered
+from parley.log.unanswered import LookUp, Times, Unanswered
 from parley.protocol.errors import Code
 from parley.store.interface import Append, Mark, Refused
 

@@ -5,6 +5,7 @@ nothing waits for it.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,9 +13,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from parley.kafka_producer import abandon
 from parley.log.envelope import Answer, Origin, Undecodable, decode_answers, encode_answers
-from parley.log.lanes import abandon
-from parley.log.unanswered import Count
+from parley.log.figures import Count
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ ANSWERS = 2_000
 """In one record: about half of what a topic takes."""
 AGAIN_SECONDS = 1.0
 POLL_MS = 1_000
+FLUSH_SECONDS = 1.0
 
 
 class Answers:
@@ -70,17 +72,19 @@ class Answers:
     async def _send_while_it_works(self) -> None:
         # acks=1: an answer that a broker takes to its grave is looked up.
         producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks=1, request_timeout_ms=5_000)
-        sent = False
         try:
             await producer.start()
             while True:
                 partition, value = await self._queue.get()
-                sent = False
                 confirmation = await producer.send(self._topic, value, partition=partition)
                 confirmation.add_done_callback(self._confirmed)
-                sent = True
+        except asyncio.CancelledError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await producer.flush()
+            raise
         finally:
-            await abandon(producer, flush=sent)
+            await abandon(producer)
 
     def _confirmed(self, confirmation: "asyncio.Future[Any]") -> None:
         if not confirmation.cancelled() and (error := confirmation.exception()) is not None:

@@ -14,10 +14,11 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from parley.kafka_producer import abandon, open_producer
 from parley.log.envelope import Envelope, encode_command
 from parley.log.unanswered import Pending
 from parley.protocol.errors import Code, ErrorSpec
@@ -84,19 +85,7 @@ class Lanes:
 
     async def start(self) -> None:
         """Raises KafkaError."""
-        self._producer = await self._connect()
-
-    async def _connect(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, enable_idempotence=True, acks="all", max_batch_size=2 * BATCH_BYTES,
-            request_timeout_ms=10_000,
-        )  # fmt: skip
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
+        self._producer = await open_producer(self._bootstrap, 2 * BATCH_BYTES)
 
     def takes(self, conversation: int) -> bool:
         """Whether a command of it would leave soon."""
@@ -213,10 +202,10 @@ class Lanes:
 
     async def _replace(self, old: AIOKafkaProducer) -> None:
         await self._none_on_way.wait()
-        await old.stop()
+        await abandon(old)
         while self._producer is None and not self._closing:
             try:
-                self._producer = await self._connect()
+                self._producer = await open_producer(self._bootstrap, 2 * BATCH_BYTES)
             except (KafkaError, OSError) as error:
                 self.away = True
                 log.warning("kafka_not_reached", error=repr(error))
@@ -253,12 +242,4 @@ class Lanes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._producer is not None:
-            await abandon(self._producer, flush=self._on_way == 0)
-
-
-async def abandon(producer: AIOKafkaProducer, *, flush: bool) -> None:
-    """Stop a producer. Without `flush` it does not wait for brokers that may never come back."""
-    if not flush and producer._sender.sender_task is not None:
-        producer._sender.sender_task.cancel()
-        producer._message_accumulator.fail_all(ProducerClosed())
-    await producer.stop()
+            await abandon(self._producer)

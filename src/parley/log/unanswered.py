@@ -4,12 +4,12 @@ itself was lost, and `outcome_unknown` in the end."""
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import takewhile
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from parley.log.envelope import Answer
+from parley.log.figures import Count
 from parley.log.interface import Reply
 from parley.log.telling import tell
 from parley.protocol.errors import Code, ErrorSpec
@@ -25,10 +25,6 @@ LOOKED_UP = 200
 Keys = Sequence[tuple[UserId, str]]
 LookUp = Callable[[Keys], Awaitable[dict[tuple[UserId, str], Ack]]]
 """The first answers to these (actor, client_id), as far as the store has any. Raises StoreUnavailable."""
-
-
-class Count(Protocol):
-    def inc(self, amount: float = 1) -> None: ...
 
 
 class Times(msgspec.Struct, frozen=True):
