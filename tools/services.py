@@ -29,6 +29,7 @@ from parley.testing.engines import Engine, EngineMissing, KafkaServer, MariadbSe
 from shared_engine import CannotRun, bring, end, remove, write_private
 
 STATE = ROOT / ".services"
+MAVEN_LOG = STATE / "maven.log"
 PASSWORD = re.compile(r":[^:@/]*@")
 ADDRESSES = STATE / "environment.json"
 APT = (
@@ -146,25 +147,27 @@ def _has_chinese_font() -> bool:
 
 def postgresql() -> dict[str, str]:
     """A superuser's url; commits reach the disk before they are answered."""
-    return engine(PostgresqlServer, "PARLEY_TEST_POSTGRESQL", "postgresql")
+    return engine(PostgresqlServer, "PARLEY_TEST_POSTGRESQL", packages_of(PostgresqlServer, "postgresql"))
 
 
 def mariadb() -> dict[str, str]:
     """The url of a user with every right; commits reach the disk before they are answered."""
-    return engine(MariadbServer, "PARLEY_TEST_MARIADB", "mariadb-server")
+    return engine(MariadbServer, "PARLEY_TEST_MARIADB", packages_of(MariadbServer, "mariadb-server"))
 
 
 def redis() -> dict[str, str]:
     """A Redis that keeps nothing over its end."""
-    return engine(RedisServer, "PARLEY_TEST_REDIS", "redis-server")
+    return engine(RedisServer, "PARLEY_TEST_REDIS", packages_of(RedisServer, "redis-server"))
 
 
 def kafka() -> dict[str, str]:
     """host:port of a single broker; Maven brings the jars."""
-    if os.environ.get("PARLEY_TEST_KAFKA"):
-        return engine(KafkaServer, "PARLEY_TEST_KAFKA")
-    kafka_jars()
-    return engine(KafkaServer, "PARLEY_TEST_KAFKA")
+
+    def install() -> None:
+        java()
+        kafka_jars()
+
+    return engine(KafkaServer, "PARLEY_TEST_KAFKA", install)
 
 
 def kafka_jars() -> None:
@@ -172,38 +175,53 @@ def kafka_jars() -> None:
     pom = Path("tools", "kafka", "pom.xml")
     libs = STATE / "kafka" / "libs"
     stamp, wanted = STATE / "kafka" / "libs.stamp", fingerprint(ROOT, pom)
-    if shutil.which("java") is None:
-        debian_packages("openjdk-17-jre-headless")
     if is_fresh(stamp, wanted):
         return
     if shutil.which("mvn") is None:
         debian_packages("maven")
-    say("Kafka's jars (log: .services/maven.log)")
+    say(f"Kafka's jars (log: {MAVEN_LOG.relative_to(ROOT)})")
     fresh = libs.with_name("libs.half")
     shutil.rmtree(fresh, ignore_errors=True)
     command = ("mvn", "-B", "-f", str(ROOT / pom), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}")
-    with (STATE / "maven.log").open("wb") as log:
+    with MAVEN_LOG.open("wb") as log:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
     if done.returncode != 0:
-        raise LeftOut("Maven could not bring Kafka's jars: see .services/maven.log")
+        raise LeftOut(f"Maven could not bring Kafka's jars: see {MAVEN_LOG.relative_to(ROOT)}")
+    end(KafkaServer, STATE)  # it opens its jars when it needs them, and should run on the new ones
     shutil.rmtree(libs, ignore_errors=True)
     fresh.rename(libs)
     mark_fresh(stamp, wanted)
 
 
-def engine(kind: type[Engine], variable: str, *packages: str) -> dict[str, str]:
+def java() -> None:
+    """Kafka 4 wants 17 or newer; which of them there is depends on the distribution's age."""
+    if shutil.which("java"):
+        return
+    try:
+        debian_packages("openjdk-17-jre-headless")
+    except LeftOut:
+        debian_packages("openjdk-21-jre-headless")
+
+
+def engine(kind: type[Engine], variable: str, install: Callable[[], None]) -> dict[str, str]:
     """The engine that the variable names, else one of this checkout's own."""
     if own := os.environ.get(variable):
         return {variable: own}
     try:
-        kind.programs()
-    except EngineMissing:
-        if packages:
-            debian_packages(*packages)
-    try:
+        install()
         return {variable: bring(kind, STATE)}
-    except (EngineMissing, CannotRun) as reason:
-        raise LeftOut(f"{reason}; set {variable} to use one of your own") from None
+    except (LeftOut, EngineMissing, CannotRun) as reason:
+        raise LeftOut(f"{reason}; or set {variable} to one of your own") from None
+
+
+def packages_of(kind: type[Engine], package: str) -> Callable[[], None]:
+    def install() -> None:
+        try:
+            kind.programs()
+        except EngineMissing:
+            debian_packages(package)
+
+    return install
 
 
 SERVICES = (
