@@ -1,0 +1,1 @@
+"""Files: uploads that never start over, what becomes of them, and who may read it."""
