@@ -118,8 +118,7 @@ class Feed:
             return entries
         if last <= head:
             return ()
-        if last > self.known:
-            self.known = last
+        self.known = max(self.known, last)
         fresh = [entry for entry in entries if entry.seq > head] if first <= head else entries
         if whole and first <= head + 1:
             return [*fresh, *self.hold.take_after(last)]

@@ -43,7 +43,7 @@ class Hold:
 
     def take_after(self, head: int) -> list[Entry]:
         """What follows `head` without a hole; what is not beyond it is forgotten."""
-        ready = []
+        ready: list[Entry] = []
         while (entry := self._entries.pop(head + len(ready) + 1, None)) is not None:
             ready.append(entry)
             self._bytes -= len(entry.body)

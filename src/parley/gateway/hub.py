@@ -6,7 +6,6 @@ from typing import Protocol
 
 from parley.fanout.interface import Ears
 from parley.gateway import hold
-
 from parley.gateway.connection import Connection, Outbound
 from parley.gateway.feed import Feed
 from parley.gateway.framing import frame

@@ -35,6 +35,8 @@ TRUST_S = 1.0
 GRACE_MS = 10_000
 """For so long the last refresh token still gets the answer that the first to use it got: two tabs are not a thief."""
 REMEMBERED = 50_000
+REMEMBERED_ENDS = 10_000
+"""More than can end while one question is under way."""
 A_USER = 2000
 """Live sessions of one account; one more ends the one that was not used for longest."""
 
@@ -85,7 +87,8 @@ class Sessions:
         self._node = node
         self._ids = Snowflakes(clock, node)
         self._known: OrderedDict[SessionId, tuple[float, SessionState]] = OrderedDict()
-        self._endings = 0
+        self._ended: OrderedDict[SessionId, None] = OrderedDict()
+        """The last that ended here: an answer that was read before it is not to be believed after it."""
         self._used: dict[SessionId, tuple[int, int | None]] = {}
         self._touching: asyncio.Task[None] | None = None
         self.on_ended: list[Ended] = []
@@ -141,9 +144,12 @@ class Sessions:
 
     async def ended_among(self, asked: Collection[SessionId]) -> set[SessionId]:
         """Which of these are over, by the store: for sockets, whose session may have been ended on another node."""
+        return set(asked) - (await self.standing_among(asked)).keys()
+
+    async def standing_among(self, asked: Collection[SessionId]) -> dict[SessionId, bool]:
+        """Those of them that are not over, by the store, and whether their account is an administrator's now."""
         now = self._time.now_ms()
-        alive = await self._database.read(lambda connection: sql.alive_among(connection, list(asked), now))
-        return set(asked) - alive
+        return await self._database.read(lambda connection: sql.standing_among(connection, list(asked), now))
 
     def _alive(self, state: SessionState) -> bool:
         return state.active and not state.revoked and state.expires_at > self._time.now_ms()
@@ -152,10 +158,12 @@ class Sessions:
         known = self._known.get(session_id)
         if known is not None and self._clock.monotonic() - known[0] < TRUST_S:
             return known[1]
-        asked_at, endings = self._clock.monotonic(), self._endings
+        asked_at = self._clock.monotonic()
         state = await self._database.read(lambda connection: sql.session(connection, session_id))
-        # An answer from before a revocation that was made meanwhile must not outlive it.
-        if state is not None and self._alive(state) and endings == self._endings:
+        if state is not None and session_id in self._ended:
+            # Read before it was ended, which happened meanwhile; an end is for good.
+            state = msgspec.structs.replace(state, revoked=True)
+        if state is not None and self._alive(state):
             self._known[session_id] = (asked_at, state)
             self._known.move_to_end(session_id)
             if len(self._known) > REMEMBERED:
@@ -217,10 +225,11 @@ class Sessions:
 
     def announce(self, ended: Collection[SessionId], user_id: UserId) -> None:
         """Forget sessions that the store has ended, and tell whoever holds sockets of theirs."""
-        if ended:
-            self._endings += 1
         for session_id in ended:
             self._known.pop(session_id, None)
+            self._ended[session_id] = None
+            if len(self._ended) > REMEMBERED_ENDS:
+                self._ended.popitem(last=False)
             for told in self.on_ended:
                 try:
                     told(session_id, user_id)

@@ -304,10 +304,12 @@ def touch(connection: Connection, used: Iterable[tuple[SessionId, int, int | Non
         connection.execute(update(sessions).where(sessions.c.id == session_id).values(values))
 
 
-def alive_among(connection: Connection, asked: Collection[SessionId], now_ms: int) -> set[SessionId]:
+def standing_among(connection: Connection, asked: Collection[SessionId], now_ms: int) -> dict[SessionId, bool]:
+    """Those of them that are not over, and whether their account is an administrator's."""
     alive = and_(sessions.c.revoked_at.is_(None), sessions.c.expires_at > now_ms, users.c.deactivated_at.is_(None))
-    of_users = select(sessions.c.id).join(users, users.c.id == sessions.c.user_id)
-    return {SessionId(it) for it in connection.scalars(of_users.where(sessions.c.id.in_(asked), alive))}
+    of_users = select(sessions.c.id, users.c.role).join(users, users.c.id == sessions.c.user_id)
+    rows = connection.execute(of_users.where(sessions.c.id.in_(asked), alive))
+    return {SessionId(it): role == ServerRole.ADMIN for it, role in rows}
 
 
 # --- invites ----------------------------------------------------------------------------------------------------------
