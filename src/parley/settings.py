@@ -143,6 +143,10 @@ class Store(Section):
     """The database."""
 
     url: str = Field("", description="SQLAlchemy address of the database. Empty: `sqlite:///<data>/parley.db`.")
+    durability: Literal["checked", "unchecked"] = Field(
+        "checked",
+        description="`checked`: refuse a shared database whose settings may lose what it committed. `unchecked`: warn.",
+    )
 
 
 class Log(Section):
@@ -179,7 +183,7 @@ class Redis(Section):
         "parley",
         min_length=1,
         max_length=64,
-        pattern=r"^[A-Za-z0-9._-]+$",
+        pattern=r"^[A-Za-z0-9:._-]+$",
         description="What the names of keys and channels begin with. Each server on a shared Redis needs its own; "
         "channels do not know database numbers.",
     )

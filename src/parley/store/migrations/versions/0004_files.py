@@ -13,12 +13,17 @@ depends_on = None
 def key(length: int) -> sa.types.TypeEngine[str]:
     return (
         sa.String(length)
-        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin"), "mariadb")
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_0900_bin"), "mysql")
         .with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
     )
 
 
-long_text = sa.Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+long_text = (
+    sa.Text()
+    .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_nopad_bin"), "mariadb")
+    .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_0900_bin"), "mysql")
+)
 big_id = sa.BigInteger().with_variant(sa.INTEGER(), "sqlite")
 
 
