@@ -25,7 +25,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "redis": (*PLAIN, "protocol"),
     "fanout": (*PLAIN, "protocol", "redis"),
     "presence": (*PLAIN, "protocol", "redis"),
-    "services": (*PLAIN, "protocol", "log.interface", "store.interface", "fanout.interface", "settings"),
+    "services": (*PLAIN, "protocol", "log.interface", "store.interface", "fanout.interface", "settings", "redis"),
     "dispatch": (*PLAIN, "protocol", "log.interface", "store.interface"),
     "gateway": (
         *PLAIN, "protocol", "dialects", "dispatch", "services",
@@ -65,7 +65,15 @@ ROOTS = {
 """They stand above the table."""
 
 IMPLEMENTATIONS = {
-    "log.direct": ("app",),
+    "log.direct": ("app", "log.appender"),
+    "log.kafka": ("app",),
+    "log.appender": ("app",),
+    "log.kafka_results": ("app", "log.appender", "log.kafka"),
+    # cli: `migrate` makes the topics.
+    "log.kafka_topics": ("app", "cli"),
+    "log.places": ("app", "log.appender"),
+    "fanout.redis": ("app",),
+    "presence.redis": ("app",),
     "fanout.memory": ("app",),
     "presence.memory": ("app",),
     # cli: the folder's lock, and a backup. migrate: a copy of the file before it begins.

@@ -58,7 +58,7 @@ async def test_our_subprotocol_is_chosen_when_offered_and_no_other(server: Live,
 
 
 async def test_a_ticket_opens_one_socket_and_no_second(server: Live, alice: Person) -> None:
-    ticket, _ = server.parley.accounts.ws_ticket(alice.identity)
+    ticket, _ = await server.parley.accounts.ws_ticket(alice.identity)
 
     assert (await ask(server, target=f"/api/v1/ws?ticket={ticket}")).status == 101
     refused(await ask(server, target=f"/api/v1/ws?ticket={ticket}"), 401, "unauthenticated")
@@ -68,7 +68,7 @@ async def test_a_ticket_is_worth_nothing_after_thirty_seconds(serving: Serving) 
     clock = FakeClock()
     async with serving(clock=clock) as server:
         alice = await server.person("alice")
-        ticket, _ = server.parley.accounts.ws_ticket(alice.identity)
+        ticket, _ = await server.parley.accounts.ws_ticket(alice.identity)
         clock.advance(30.1)
 
         refused(await ask(server, target=f"/api/v1/ws?ticket={ticket}"), 401, "unauthenticated")
@@ -163,7 +163,7 @@ async def test_hostile_targets_are_refused_and_nothing_breaks(server: Live, alic
 
 async def test_a_broken_upgrade_is_a_bad_request(server: Live, alice: Person) -> None:
     """It takes no place and uses up no ticket, and the server goes on."""
-    ticket, _ = server.parley.accounts.ws_ticket(alice.identity)
+    ticket, _ = await server.parley.accounts.ws_ticket(alice.identity)
     target = f"/api/v1/ws?ticket={ticket}"
     for header in ({"Sec-WebSocket-Key": ""}, {"Sec-WebSocket-Key": "short"}, {"Sec-WebSocket-Version": "8"}):
         refused(await ask(server, header, target), 400, "bad_payload")

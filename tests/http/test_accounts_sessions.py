@@ -18,7 +18,7 @@ from tests.http.accounts_server import KEY, SmallServer, bearer, log_in, name_of
 
 from parley.protocol.errors import ChatError, Code
 from parley.services.sessions import A_USER, GRACE_MS, IDLE_MS
-from parley.services.tickets import A_SESSION
+from parley.services.tickets.interface import A_SESSION
 from parley.store.tables import sessions
 from parley.testing.clock import FakeClock
 

@@ -226,7 +226,7 @@ async def change_password(
 async def ws_ticket(request: Request, response: Response, identity: CurrentIdentity) -> TicketAnswer:
     """A ticket for `GET /api/v1/ws?ticket=`, good once."""
     response.headers["Cache-Control"] = "no-store"
-    ticket, seconds = the_parley(request).accounts.ws_ticket(identity)
+    ticket, seconds = await the_parley(request).accounts.ws_ticket(identity)
     return TicketAnswer(ticket=ticket, expires_in=seconds)
 
 

@@ -16,7 +16,7 @@ from parley.presence.scripts import BEAT, CHANGE, LEAVE
 from parley.presence.view import ONLINE, View
 from parley.protocol.types import UserId
 from parley.redis.connect import AWAY
-from parley.redis.node import RedisNode
+from parley.redis.node import RedisAway, RedisNode
 
 log = structlog.get_logger()
 
@@ -213,11 +213,11 @@ class RedisPresence:
         return {user: ONLINE if user in self._view else known.get(user) or self._view.last_seen(user) for user in users}
 
     async def _last_seen(self, users: list[UserId]) -> dict[UserId, Seen]:
-        if not users or not self._node.talker.up:
+        if not users:
             return {}
+        keys = [self._node.names.seen(user) for user in users]
         try:
-            found = await self._node.client.mget([self._node.names.seen(user) for user in users])
-        except AWAY:
-            self._node.metrics.fallbacks.labels("presence").inc()
+            found = await self._node.ask("presence", lambda: self._node.client.mget(keys))
+        except RedisAway:
             return {}
         return {user: Seen(False, int(at)) for user, at in zip(users, found, strict=True) if at is not None}

@@ -15,6 +15,7 @@ class Names:
         """Channel: who came and went."""
         self.online_prefix = f"{prefix}:online:"
         self.seen_prefix = f"{prefix}:seen:"
+        self.tries_prefix = f"{prefix}:tries"
         self.ticket_prefix = f"{prefix}:ticket:"
         self._conversation = f"{prefix}:c:".encode()
         self._user = f"{prefix}:u:".encode()
@@ -27,13 +28,13 @@ class Names:
         """When a user went, ms since 1970."""
         return f"{self.seen_prefix}{user}"
 
+    def ticket(self, name: bytes) -> str:
+        """The session a ticket was issued to, by the ticket's hash."""
+        return self.ticket_prefix + name.hex()
+
     def tickets_of(self, session_id: SessionId) -> str:
         """List: hashes of a session's tickets, newest first."""
         return f"{self.prefix}:tickets:{session_id}"
-
-    def tries(self, what: str) -> str:
-        """What the counts of one limit begin with."""
-        return f"{self.prefix}:tries:{what}"
 
     def conversation(self, conversation_id: ConversationId) -> bytes:
         """Channel of what is said in a conversation."""

@@ -17,9 +17,11 @@ from parley.services.invites import Invites, code_hash
 from parley.services.passwords import Passwords
 from parley.services.sessions import Client, Ended, Identity, NewSession, Sessions, identity_of
 from parley.services.steady import SteadyTime
-from parley.services.throttle import Throttle
-from parley.services.tickets import SECONDS as TICKET_SECONDS
-from parley.services.tickets import Tickets
+from parley.services.throttle.interface import Throttles
+from parley.services.throttle.memory import MemoryThrottles
+from parley.services.tickets.interface import SECONDS as TICKET_SECONDS
+from parley.services.tickets.interface import Tickets
+from parley.services.tickets.memory import MemoryTickets
 from parley.services.tokens import AccessTokens, SessionMacs
 from parley.settings import Settings
 from parley.store.interface import Database
@@ -68,8 +70,12 @@ class Accounts:
         key: bytes,
         passwords: Passwords | None = None,
         node: int = 0,
+        tickets: Tickets | None = None,
+        throttles: Throttles | None = None,
     ) -> None:
-        """`key`: `tokens.signing_key(settings.signing_key_path, make=…)`; `node`: of the snowflakes."""
+        """`key`: `tokens.signing_key(settings.signing_key_path, make=…)`; `node`: of the snowflakes. Tickets and
+        throttles are this process's own where none are given."""
+        throttles = throttles or MemoryThrottles(clock)
         self._settings = settings
         self._database = database
         self._time = SteadyTime(clock)
@@ -77,12 +83,12 @@ class Accounts:
         self._access = AccessTokens(key, self._time)
         self._macs = SessionMacs(key)
         self._passwords = passwords or Passwords()
-        self._logins = Throttle(clock, LOGINS_A_MINUTE)
-        self._failures = Throttle(clock, FAILURES_A_MINUTE)
-        self._registrations = Throttle(clock, REGISTRATIONS_A_MINUTE)
+        self._logins = throttles("login", LOGINS_A_MINUTE)
+        self._failures = throttles("failure", FAILURES_A_MINUTE)
+        self._registrations = throttles("registration", REGISTRATIONS_A_MINUTE)
         self._somebody = False
         self.sessions = Sessions(database, clock, self._time, self._macs, node)
-        self.tickets = Tickets(clock)
+        self.tickets = tickets or MemoryTickets(clock)
         self.invites = Invites(database, self._time)
         self.setup_code = "-".join("".join(secrets.choice(CODE_LETTERS) for _ in range(5)) for _ in range(4))
         """For the first account, when it is not made from this machine. New at every start."""
@@ -123,7 +129,7 @@ class Accounts:
             if state.user.id != claims.user_id or (state.kind == "legacy") != (claims.audience == "legacy"):
                 raise ChatError(Code.UNAUTHENTICATED)
         elif ticket is not None:
-            state = await self.sessions.live(self.tickets.redeem(ticket))
+            state = await self.sessions.live(await self.tickets.redeem(ticket))
         elif cookie is not None:
             state = await self.sessions.by_cookie(cookie)
         else:
@@ -146,7 +152,7 @@ class Accounts:
         password = policy.check_password(asked.password)
         display_name = policy.check_display_name(username if asked.display_name is None else asked.display_name)
         if not client.local:
-            self._registrations.take(policy.address_key(client.address))
+            await self._registrations.take(policy.address_key(client.address))
         # Once before the costly hash, once more where it counts.
         first = await self.first_account()
         await self._database.read(lambda connection: self._admit(connection, asked, client, first, use=False))
@@ -204,15 +210,15 @@ class Accounts:
         """A new session for the right password. Answer and time of a wrong one do not tell if the name exists."""
         key = policy.username_key(username)
         address = policy.address_key(client.address)
-        self._failures.look(address)
-        self._logins.take(address, key)
+        await self._failures.look(address)
+        await self._logins.take(address, key)
         row = await self._database.read(lambda connection: sql.login_row(connection, key))
         password_hash = row.password_hash if row is not None and row.active else None
         plain = policy.normal_password(password)
         if not await self._passwords.fits(plain, password_hash) or row is None or password_hash is None:
-            self._count_failure(address)
+            await self._count_failure(address)
             raise ChatError(Code.INVALID_CREDENTIALS)
-        self._logins.forget(address, key)
+        await self._logins.forget(address, key)
         better_hash = await self._passwords.hashed(plain) if self._passwords.outdated(password_hash) else None
         new = self._draft(kind, client)
 
@@ -232,9 +238,9 @@ class Accounts:
         self.sessions.announce(ended, user.id)
         return self._answer(user, new)
 
-    def _count_failure(self, address: str) -> None:
+    async def _count_failure(self, address: str) -> None:
         try:
-            self._failures.take(address)
+            await self._failures.take(address)
         except ChatError:
             pass  # the next one is refused before its password is looked at
 
@@ -247,9 +253,9 @@ class Accounts:
             following,
         )
 
-    def ws_ticket(self, identity: Identity) -> tuple[str, int]:
+    async def ws_ticket(self, identity: Identity) -> tuple[str, int]:
         """A ticket for this session, and how many seconds it is good."""
-        return self.tickets.issue(identity.session_id), TICKET_SECONDS
+        return await self.tickets.issue(identity.session_id), TICKET_SECONDS
 
     async def legacy_token(self, identity: Identity, client: Client) -> Login:
         """A token for the legacy doors, with a session of its own that can be ended by itself."""
@@ -294,12 +300,12 @@ class Accounts:
         actor = identity.actor
         password = policy.check_password(new, "new_password")
         key = f"#{actor.user_id}"
-        self._logins.take(policy.address_key(client.address), key)
+        await self._logins.take(policy.address_key(client.address), key)
         row = await self._database.read(lambda connection: sql.login_row_of(connection, actor.user_id))
         old_hash = row.password_hash if row is not None else None
         if not await self._passwords.fits(policy.normal_password(old), old_hash):
             raise ChatError(Code.INVALID_CREDENTIALS, "The old password is wrong.")
-        self._logins.forget(policy.address_key(client.address), key)
+        await self._logins.forget(policy.address_key(client.address), key)
         new_hash = await self._passwords.hashed(password)
         now = self._time.now_ms()
 

@@ -12,7 +12,8 @@ from limits.storage.base import MovingWindowSupport
 from limits.strategies import MovingWindowRateLimiter
 
 from parley.clock import Clock
-from parley.protocol.errors import ChatError, Code
+from parley.protocol.errors import ChatError
+from parley.services.throttle.interface import too_often
 
 KEYS = 20_000
 """Addresses and names that are remembered; the one not heard of for longest is forgotten first."""
@@ -76,29 +77,35 @@ class SteadyMemory(Storage, MovingWindowSupport):
         self._hits.pop(key, None)
 
 
-class Throttle:
-    """At most `a_minute` tries of each key in any minute."""
+class MemoryThrottle:
+    """`Throttle` of one process."""
 
     def __init__(self, clock: Clock, a_minute: int) -> None:
         self._clock = clock
         self._item: RateLimitItem = RateLimitItemPerMinute(a_minute)
         self._limiter = MovingWindowRateLimiter(SteadyMemory(clock))
 
-    def take(self, *key: str) -> None:
-        """Count a try. Raises rate_limited when there were too many."""
+    async def take(self, *key: str) -> None:
         if not self._limiter.hit(self._item, *key):
-            self._refuse(*key)
+            raise self._refusal(*key)
 
-    def look(self, *key: str) -> None:
-        """Raises rate_limited when there were too many, and counts nothing."""
+    async def look(self, *key: str) -> None:
         if not self._limiter.test(self._item, *key):
-            self._refuse(*key)
+            raise self._refusal(*key)
 
-    def forget(self, *key: str) -> None:
-        """It was the right person after all."""
+    async def forget(self, *key: str) -> None:
         self._limiter.clear(self._item, *key)
 
-    def _refuse(self, *key: str) -> None:
+    def _refusal(self, *key: str) -> ChatError:
         until = self._limiter.get_window_stats(self._item, *key).reset_time
-        wait_ms = max(1, round((until - self._clock.monotonic()) * 1000))
-        raise ChatError(Code.RATE_LIMITED, retry_after_ms=wait_ms)
+        return too_often(until - self._clock.monotonic())
+
+
+class MemoryThrottles:
+    """`Throttles` of one process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, what: str, a_minute: int) -> MemoryThrottle:
+        return MemoryThrottle(self._clock, a_minute)
