@@ -42,6 +42,10 @@ export const ERRORS = {
   storage_unavailable: { code: 1401, http: 503, retryable: true, text: 'The message could not be stored just now. Try again.' },
   draining: { code: 1402, http: 503, retryable: true, text: 'The server is restarting. Try again in a moment.' },
   outcome_unknown: { code: 1403, http: 503, retryable: true, text: 'It is not known yet whether this was stored. Repeat it with the same client_id.' },
+  assistant_unavailable: { code: 1411, http: 503, retryable: true, text: 'There is no assistant here, or it cannot be asked just now.' },
+  assistant_busy: { code: 1412, http: 503, retryable: true, text: 'The assistant has as many questions waiting as it takes. Ask again later.' },
+  assistant_budget: { code: 1413, http: 429, retryable: true, text: 'Today\'s budget of the assistant is used up.' },
+  assistant_failed: { code: 1414, http: 502, retryable: true, text: 'The assistant could not answer.' },
   internal: { code: 1500, http: 500, retryable: true, text: 'Something went wrong on the server.' },
 } as const
 

@@ -94,6 +94,10 @@ class Code:
     STORAGE_UNAVAILABLE = ERRORS["storage_unavailable"]
     DRAINING = ERRORS["draining"]
     OUTCOME_UNKNOWN = ERRORS["outcome_unknown"]
+    ASSISTANT_UNAVAILABLE = ERRORS["assistant_unavailable"]
+    ASSISTANT_BUSY = ERRORS["assistant_busy"]
+    ASSISTANT_BUDGET = ERRORS["assistant_budget"]
+    ASSISTANT_FAILED = ERRORS["assistant_failed"]
     INTERNAL = ERRORS["internal"]
 
 

@@ -245,9 +245,16 @@ def answer_of(connection: Connection, assistant: UserId, client_id: str) -> Mess
 
 def named(connection: Connection, conversation_id: ConversationId, message_id: MessageId) -> Asked | None:
     """What is under way under this id, the question's or the answer's."""
+    # By what it replies to: the row may not have its message yet.
+    body = connection.execute(
+        select(_e.body).where(_e.id == message_id, _e.kind == EntryKind.MESSAGE_CREATED)
+    ).scalar_one_or_none()
+    replies_to = None if body is None else read_created(body).reply_to
+    ids = [message_id] if replies_to is None else [message_id, int(replies_to)]
     row = connection.execute(
         select(answers).where(
-            _a.conversation_id == conversation_id, or_(_a.message_id == message_id, _a.question_id == message_id)
+            _a.conversation_id == conversation_id,
+            or_(_a.message_id == message_id, _a.question_id.in_(ids)),
         )
     ).first()
     return None if row is None else Asked(row.question_id, row.conversation_id, row.question_seq, row.asker_id)
