@@ -3,7 +3,6 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Any
@@ -31,9 +30,12 @@ from parley.protocol.events import About, Entry, Signal
 from parley.protocol.types import ConversationId, ConversationKind, MessageKind, UserId
 from parley.services.legacy import Legacy
 from parley.services.policy import parse_id
+from parley.services.throttle.interface import Throttles
 
 REPLACEMENTS = 5
-REPLACEMENT_SECONDS = 60.0
+"""Of one user's connection in a minute."""
+SAME_MOMENT_SECONDS = 1.0
+"""Nodes hear of each other's connections well within this."""
 
 
 class ByNumber(Manners, ABC):
@@ -109,15 +111,19 @@ class ByNumber(Manners, ABC):
 
 
 class DirectManners(ByNumber):
-    """One connection per user; private messages are not echoed."""
+    """One connection per user, on whatever node; private messages are not echoed."""
 
     dialect = "direct"
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Any, fanout: FanOut, throttles: Throttles) -> None:
         super().__init__(*args)
+        self._fanout = fanout
+        self._replacements = throttles("replacement", REPLACEMENTS)
         self._codec: DirectCodec | None = None
         self._rooms: dict[str, ConversationId] = {}
-        self._replaced: dict[UserId, deque[float]] = {}
+        self._seated: dict[str, float] = {}
+        """Connection -> since when, by the monotonic clock."""
+        self._counting: set[asyncio.Task[None]] = set()
 
     async def codec(self) -> Codec:
         if self._codec is None:
@@ -134,35 +140,50 @@ class DirectManners(ByNumber):
     async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
         self.door.check_origin(request)
         identity = await self.door.identify(request)
-        self._count_replacement(identity.actor.user_id)
+        await self._may_replace(identity.actor.user_id)
         return LetIn(identity.actor, identity.session_id, await self.codec())
 
     def _here(self, user: UserId) -> list[Connection]:
         here = self.hub.connections_of(user)
         return [c for c in here if c.codec.name == self.dialect and not c.closing]
 
-    def _count_replacement(self, user: UserId) -> None:
-        """Two clients that throw each other out for ever are a storm; the newcomer waits."""
-        if not self._here(user):
-            return
-        now = time.monotonic()
-        recent = self._replaced.setdefault(user, deque())
-        while recent and now - recent[0] > REPLACEMENT_SECONDS:
-            recent.popleft()
-        if len(recent) >= REPLACEMENTS:
-            raise ChatError(Code.RATE_LIMITED, "This user's connection was replaced too often.", 10_000)
-        recent.append(now)
+    async def _may_replace(self, user: UserId) -> None:
+        """Two clients that throw each other out for ever are a storm; the newcomer waits. Raises rate_limited."""
+        if self._here(user):
+            await self._replacements.take(str(user))
+        elif self._fanout.reaches_others:
+            # Whom it would replace may sit on another node, which counts when it gives up the seat.
+            await self._replacements.look(str(user))
+
+    def keeps_seat(self, connection: Connection, newer: str) -> bool:
+        """The newer one has it. Of two that came at the same moment neither is newer: the greater id has it, and says
+        so again, because the other may not have been there to hear it."""
+        user = connection.actor.user_id
+        same_moment = time.monotonic() - self._seated.get(connection.id, 0.0) < SAME_MOMENT_SECONDS
+        if same_moment and connection.id > newer:
+            self._fanout.seat_taken(user, self.dialect, connection.id)
+            return True
+        counting = asyncio.get_running_loop().create_task(self._count(user))
+        self._counting.add(counting)
+        counting.add_done_callback(self._counting.discard)
+        return False
+
+    async def _count(self, user: UserId) -> None:
+        try:
+            await self._replacements.take(str(user))
+        except ChatError:
+            pass  # there were enough already: the next one is refused
 
     async def opened(self, connection: Connection) -> None:
         for other in self._here(connection.actor.user_id):
             if other is not connection:
                 other.close(Close.REPLACED, "replaced by a newer connection")
+        self._seated[connection.id] = time.monotonic()
+        self._fanout.seat_taken(connection.actor.user_id, self.dialect, connection.id)
         await super().opened(connection)
 
     def closed(self, connection: Connection) -> None:
-        recent = self._replaced.get(connection.actor.user_id)
-        if recent is not None and (not recent or time.monotonic() - recent[-1] > REPLACEMENT_SECONDS):
-            del self._replaced[connection.actor.user_id]
+        self._seated.pop(connection.id, None)
 
     def perform(self, connection: Connection, request: Request) -> Awaitable[None] | None:
         command = request.command
