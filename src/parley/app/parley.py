@@ -38,6 +38,8 @@ from parley.services.accounts import Accounts
 from parley.services.conversations import Conversations
 from parley.services.history import History
 from parley.services.legacy import Legacy
+from parley.services.throttle.interface import Throttles
+from parley.services.throttle.memory import MemoryThrottles
 from parley.settings import Settings
 from parley.store.interface import StoreBroken, StoreUnavailable
 
@@ -80,7 +82,8 @@ class Parley:
         store.database.writer.on_broken = self._break_from_a_thread
 
         # The services
-        self.accounts = Accounts(settings, self.database, self.clock, key)
+        self.throttles: Throttles = MemoryThrottles(self.clock)
+        self.accounts = Accounts(settings, self.database, self.clock, key, throttles=self.throttles)
         self.conversations = Conversations(self.database, self.clock, store.ids, self._announce, limits)
         self.history = History(self.database)
         self.dispatch = Dispatch(self.log, self.conversations, text_chars=limits.text_chars)
@@ -142,7 +145,7 @@ class Parley:
         known: dict[str, Manners] = {
             "lobby": LobbyManners(*parts, self.dispatch, self.clock),
             "room": RoomManners(*parts, self.dispatch, self.clock),
-            "direct": DirectManners(*parts),
+            "direct": DirectManners(*parts, fanout=self.fanout, throttles=self.throttles),
             "kama": KamaManners(
                 *parts, self.dispatch, self.fanout, text_type=kama.text_type, trust_client_id=kama.trust_client_id
             ),
