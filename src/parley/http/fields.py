@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, Field, StringConstraints
 
 from parley.client_ids import CLIENT_ID_PATTERN, new_client_id
@@ -27,6 +27,10 @@ Id = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$"), AfterValid
 ClientId = Annotated[str, StringConstraints(pattern=CLIENT_ID_PATTERN)]
 Seq = Annotated[int, Field(ge=0, le=LARGEST_SEQ)]
 SeqQuery = Annotated[int | None, Query(ge=0, le=LARGEST_SEQ)]
+
+
+Named = Annotated[str, Path(alias="id")]
+"""The id in a path, not looked at yet."""
 
 
 class ClientIdBody(Body):

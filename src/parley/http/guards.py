@@ -21,7 +21,7 @@ from parley.protocol.errors import ChatError, Code
 BODY_BYTES = 256 * 1024
 BODY_SECONDS = 30.0
 URL_BYTES = 8192
-STREAMED = ("/api/v1/files/uploads",)
+STREAMED = ("/api/v1/files/uploads", "/api/upload/chunk")
 """Bodies of these are the routes' own business: they are streamed, with bounds of their own."""
 
 POLICY = (

@@ -81,7 +81,7 @@ def _json(body: dict[str, Any], status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, "application/json")
 
 
-async def _enveloped(work: Callable[[], Awaitable[Any]]) -> Response:
+async def enveloped(work: Callable[[], Awaitable[Any]]) -> Response:
     """`{code, message, data}`, HTTP's own status beside it."""
     try:
         data = await work()
@@ -90,7 +90,7 @@ async def _enveloped(work: Callable[[], Awaitable[Any]]) -> Response:
     return _json({"code": 200, "message": "success", "data": data})
 
 
-async def _actor(request: Request, token: str | None) -> Actor:
+async def legacy_actor(request: Request, token: str | None) -> Actor:
     """By a legacy or an access token, in `Authorization`, the header named `websocket` or the query."""
     given = bearer_of(request) or request.headers.get("websocket") or token
     identity = await the_parley(request).accounts.authenticate(bearer=given, audiences=AUDIENCES)
@@ -120,7 +120,7 @@ async def register(request: Request, body: Credentials, client: CurrentClient) -
         asked = Registration(body.username, body.password)
         return _signed_in(await accounts.register(asked, client, kind="legacy"))
 
-    return await _enveloped(work)
+    return await enveloped(work)
 
 
 @lobby.post("/user/login")
@@ -130,7 +130,7 @@ async def login(request: Request, body: Credentials, client: CurrentClient) -> R
     async def work() -> dict[str, Any]:
         return _signed_in(await accounts.login(body.username, body.password, client, kind="legacy"))
 
-    return await _enveloped(work)
+    return await enveloped(work)
 
 
 @lobby.get("/health")
@@ -144,10 +144,10 @@ async def ai_chat(request: Request, body: Question, token: Token = None) -> Resp
 
     async def work() -> None:
         if not caller_is_local(request) or bearer_of(request) or token:
-            await _actor(request, token)
+            await legacy_actor(request, token)
         raise ChatError(Code.UNSUPPORTED, AI_AWAY)
 
-    answer = await _enveloped(work)
+    answer = await enveloped(work)
     if answer.status_code == Code.UNSUPPORTED.http:
         return _json({"code": 503, "message": AI_AWAY, "data": None}, 503)
     return answer
@@ -162,7 +162,7 @@ async def read(request: Request, body: Read, token: Token = None) -> Response:
     parley = the_parley(request)
 
     async def work() -> dict[str, Any]:
-        actor = await _actor(request, token)
+        actor = await legacy_actor(request, token)
         named = body.conversationId
         if named in ("", "all"):
             conversation: int | None = await parley.legacy.lobby()
@@ -183,7 +183,7 @@ async def read(request: Request, body: Read, token: Token = None) -> Response:
         parley.marked(marked)
         return {"conversationId": named, "readSeq": marked.read_seq, "unread": marked.unread}
 
-    return await _enveloped(work)
+    return await enveloped(work)
 
 
 # Kama
@@ -202,7 +202,7 @@ async def kama_logout(
     try:
         if user is None:
             raise ChatError(Code.BAD_PAYLOAD, "owner_id is not of the form U<user id>.")
-        if not trusted and (await _actor(request, token)).user_id != user:
+        if not trusted and (await legacy_actor(request, token)).user_id != user:
             raise ChatError(Code.FORBIDDEN)
     except ChatError as error:
         return _json(
@@ -215,8 +215,8 @@ async def kama_logout(
     return _json({"code": 0, "msg": "success", "data": None})
 
 
-def install(app: FastAPI, enabled: list[str]) -> None:
-    """The routes of the dialects that are on."""
-    for dialect, router in (("lobby", lobby), ("direct", direct), ("kama", kama)):
+def install(app: FastAPI, enabled: list[str], uploads: APIRouter) -> None:
+    """The routes of the dialects that are on; `uploads` are the lobby's."""
+    for dialect, router in (("lobby", lobby), ("lobby", uploads), ("direct", direct), ("kama", kama)):
         if dialect in enabled:
             app.include_router(router)

@@ -79,7 +79,7 @@ class Uploads:
         threads: FileThreads,
     ) -> None:
         """`ids` is asked in write transactions only, on their thread."""
-        self._database = database
+        self.database = database
         self._clock = clock
         self._ids = ids
         self._limits = limits
@@ -110,11 +110,11 @@ class Uploads:
             sql.add_upload(connection, row)
             return row
 
-        row = await self._database.write(change)
+        row = await self.database.write(change)
         try:
             await self.threads.run(lambda: self.staging.make(row.id))
         except OSError as error:
-            await self._database.write(lambda connection: sql.drop_upload(connection, row.id))
+            await self.database.write(lambda connection: sql.drop_upload(connection, row.id))
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after_ms=2000) from error
         self.progress.moved(row, actor.name, 0)
         if not row.size:
@@ -135,7 +135,7 @@ class Uploads:
 
     async def terminate(self, actor: Actor, upload_id: int) -> None:
         """Give an upload up, or take a file back that no message holds. Raises unsupported if one does."""
-        row = await self._own(actor, upload_id)
+        row = await self.own(actor, upload_id)
         writer = self._writers.get(upload_id)
         if writer is not None:
             writer.cut()
@@ -144,7 +144,7 @@ class Uploads:
         def change(connection: Connection) -> bool:
             return sql.drop_upload(connection, upload_id) or sql.drop_file(connection, upload_id)
 
-        if not await self._database.write(change):
+        if not await self.database.write(change):
             raise ChatError(Code.UNSUPPORTED, "A message holds this file: delete the message.")
         self.finisher.forget(upload_id)
         await self.threads.run(lambda: self.staging.remove(upload_id))
@@ -155,7 +155,7 @@ class Uploads:
 
     async def state(self, actor: Actor, upload_id: int) -> State:
         """Where to go on from. Of an upload whose bytes are all here, it waits until it is a file."""
-        row = await self._own(actor, upload_id)
+        row = await self.own(actor, upload_id)
         if row is None:
             return await self._file_state(upload_id)
         writer = self._writers.get(upload_id)
@@ -169,7 +169,7 @@ class Uploads:
         return State(row.id, row.size, offset, row.expires_at)
 
     async def _file_state(self, file_id: int) -> State:
-        file = await self._database.read(lambda connection: sql.file(connection, file_id))
+        file = await self.database.read(lambda connection: sql.file(connection, file_id))
         if file is None:
             raise ChatError(Code.UNKNOWN_FILE)
         return State(file_id, file.uploaded_size, file.uploaded_size, None)
@@ -186,9 +186,9 @@ class Uploads:
         if row.staging != self.staging.id:
             raise ChatError(Code.UPLOAD_ELSEWHERE, retry_after_ms=200)
         log.error("upload_lost", upload=str(row.id))
-        await self._database.write(lambda connection: sql.drop_upload(connection, row.id))
+        await self.database.write(lambda connection: sql.drop_upload(connection, row.id))
 
-    async def _own(self, actor: Actor, upload_id: int) -> UploadRow | None:
+    async def own(self, actor: Actor, upload_id: int) -> UploadRow | None:
         """The actor's upload, if they may still bring it where they meant to; None: it is a file of theirs."""
 
         def question(connection: Connection) -> UploadRow | None:
@@ -202,7 +202,7 @@ class Uploads:
                 enter(connection, row.conversation_id, actor.user_id)
             return row
 
-        return await self._database.read(question)
+        return await self.database.read(question)
 
     # Bytes
 
@@ -219,7 +219,7 @@ class Uploads:
         """Take a stretch that begins at `offset`. Raises offset_mismatch, upload_locked, checksum_mismatch,
         file_too_large for more than was declared, storage_unavailable, BodyCut. What was confirmed stays in each of
         these."""
-        row = await self._own(actor, upload_id)
+        row = await self.own(actor, upload_id)
         if row is None:
             state = await self._file_state(upload_id)
             if offset != state.size or length:
@@ -265,7 +265,7 @@ class Uploads:
         """It lives on while it is worked on; written down only when half of its time is over."""
         expiry = self._expiry()
         if expiry - row.expires_at > self._limits.upload_hours * HOUR_MS // 2:
-            await self._database.write(lambda connection: sql.extend(connection, row.id, expiry))
+            await self.database.write(lambda connection: sql.extend(connection, row.id, expiry))
 
     async def _hurry(self, writer: Writer) -> None:
         """A writer whose client has gone silent lets go for the client that has come back."""
