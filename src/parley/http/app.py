@@ -5,12 +5,26 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 import parley
-from parley.http import accounts, conversations, errors, health, legacy, messages, page, people
+from parley.http import (
+    accounts,
+    conversations,
+    errors,
+    files,
+    health,
+    legacy,
+    legacy_files,
+    messages,
+    page,
+    people,
+    tus,
+)
 from parley.http.deps import Parley
 from parley.http.guards import Bounds, Headers, Outermost
 
 API = "/api/v1"
-NOUNS: tuple[APIRouter, ...] = (accounts.router, people.router, conversations.router, messages.router)
+NOUNS: tuple[APIRouter, ...] = (
+    accounts.router, people.router, conversations.router, messages.router, tus.router, files.router,
+)  # fmt: skip
 
 
 def create_app(server: Parley) -> FastAPI:
@@ -32,8 +46,8 @@ def create_app(server: Parley) -> FastAPI:
                 allow_origins=server.settings.auth.allowed_origins,
                 allow_credentials=True,
                 allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-                allow_headers=["Authorization", "Content-Type"],
-                expose_headers=["Retry-After", "Location"],
+                allow_headers=["Authorization", "Content-Type", "Range", *tus.ASKED],
+                expose_headers=["Retry-After", "Location", "Content-Range", "ETag", *tus.TOLD],
             ),
             Middleware(Bounds),
         ],
@@ -43,6 +57,6 @@ def create_app(server: Parley) -> FastAPI:
     for router in NOUNS:
         app.include_router(router, prefix=API)
     app.include_router(health.router)
-    legacy.install(app, list(server.settings.compat.enabled))
+    legacy.install(app, list(server.settings.compat.enabled), legacy_files.router)
     page.install(app)
     return app
