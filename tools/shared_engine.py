@@ -11,6 +11,7 @@ import os
 import pwd
 import secrets
 import shutil
+import socket
 import stat
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from parley.testing.engines import Engine, EngineDied, KafkaServer, processes
 from parley.testing.server import steady_port
 
 STOP_S = 30.0
+KILL_S = 10.0
 
 
 class CannotRun(Exception):
@@ -32,6 +34,8 @@ def bring(kind: type[Engine], state: Path) -> str:
     if engine.answers():
         return engine.url
     end(kind, state)  # one that lives but does not answer would be in the new one's way
+    if _leave_taken_ports(kind, state):
+        engine = _engine(kind, state)
     say(f"starting {kind.name}")
     try:
         engine.start()
@@ -52,7 +56,7 @@ def end(kind: type[Engine], state: Path) -> bool:
     if found:
         processes.tell(pid, kind.stop_signal)
         if not processes.wait_until_gone([pid], STOP_S):
-            processes.wait_until_gone(processes.kill_tree(pid), STOP_S)
+            processes.wait_until_gone(processes.kill_tree(pid), KILL_S)
     file.unlink()
     return found
 
@@ -90,9 +94,27 @@ def _engine(kind: type[Engine], state: Path) -> Engine:
             content["controller_port"] = steady_port()
         write_private(record, content)
     known = json.loads(record.read_text())
-    folder = Path(known.pop("folder"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return kind(folder, **known)
+    return kind(Path(known.pop("folder")), **known)
+
+
+def _leave_taken_ports(kind: type[Engine], state: Path) -> bool:
+    """While the engine was down somebody else may have come to its port: choose another. Whether that was so."""
+    record = state / f"{kind.name}.json"
+    known = json.loads(record.read_text())
+    taken = [name for name in known if name.endswith("port") and not _is_free(known[name])]
+    if taken:
+        write_private(record, known | {name: steady_port() for name in taken})
+    return bool(taken)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _folder(kind: type[Engine], state: Path) -> Path:

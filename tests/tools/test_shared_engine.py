@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 import shared_engine
 from parley.testing.engines import Engine, MariadbServer, PostgresqlServer, RedisServer, processes
@@ -62,6 +64,17 @@ def test_an_engine_that_hangs_is_replaced(state: Path, monkeypatch: pytest.Monke
 
     assert bring(RedisServer, state) == url
     assert not processes.alive(pid)
+
+
+def test_an_engine_whose_port_was_taken_while_it_was_down_moves(state: Path) -> None:
+    bring(PostgresqlServer, state)
+    port = json.loads((state / "postgresql.json").read_text())["port"]
+    end(PostgresqlServer, state)
+    with socket.create_server(("127.0.0.1", port)):
+        url = bring(PostgresqlServer, state)
+
+    assert make_url(url).port != port
+    assert bring(PostgresqlServer, state) == url
 
 
 def test_an_engine_stops_and_its_data_stay(state: Path) -> None:

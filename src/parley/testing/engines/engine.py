@@ -72,6 +72,7 @@ class Engine(ABC):
         self.password = password if password is not None else secrets.token_hex(16)
         self.settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._give_to_user(self.folder)
 
     # --- what an engine says of itself -------------------------------------------------------------------------------
