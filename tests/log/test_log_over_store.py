@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from tests.store.stores import KITS, Store, ack_of
 
 from parley.log.direct import DirectLog
@@ -15,6 +16,7 @@ from parley.protocol.commands import SendMessage
 from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId, UserId
 from parley.store.interface import Append, Outcome, StoreBroken
+from parley.store.tables import conversations
 
 
 @dataclass
@@ -81,9 +83,7 @@ async def test_each_hears_their_answer_after_everybody_could_read_it(store: Stor
     for n in range(10):
         seq = ack_of(await server.send(ann, room, f"m{n}")).seq
         head = await store.database.read(
-            lambda connection: connection.exec_driver_sql(
-                "SELECT last_seq FROM conversations WHERE id = ?", (room,)
-            ).scalar_one()
+            lambda connection: connection.scalar(select(conversations.c.last_seq).where(conversations.c.id == room))
         )
         assert head == seq
 

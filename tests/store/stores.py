@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, insert, select, text
+from tests.store.servers import MARIADB, POSTGRESQL, Server
 
 from parley.ids import Snowflakes
 from parley.protocol.commands import AddMember, ChangeRole, Durable, LeaveConversation, SendMessage
 from parley.protocol.errors import ErrorSpec
 from parley.protocol.events import Ack, Entry
 from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, MessageId, Role, UserId
+from parley.store import mariadb, postgresql
 from parley.store.batches import SqlBatches
 from parley.store.interface import Append, Appended, BatchResult, Mark, Marked, Outcome, Refused, StoreUnavailable
 from parley.store.migrate import upgrade
@@ -27,6 +29,8 @@ from parley.store.sql import founding
 from parley.store.sql import history as sql_history
 from parley.store.sql.founding import Founder, Plan
 from parley.store.sql.hot import HotSql, SqliteHot
+from parley.store.sql.hot_mariadb import MariadbHot
+from parley.store.sql.hot_postgresql import PostgresqlHot
 from parley.store.sqlite import reader_engine, writer_engine
 from parley.store.tables import conversations, users
 from parley.store.threads import SqlDatabase
@@ -40,12 +44,13 @@ PATIENCE = 30.0
 @dataclass(frozen=True)
 class Kit:
     """How one implementation is opened on a folder: the writer's engine, the readers' engine, the hot statements, and
-    whether batches are decided on the thread that submits them."""
+    whether batches are decided on the thread that submits them. `server`: where it runs, if not in this process."""
 
     writer: Callable[[Path], Engine]
     readers: Callable[[Path], Engine]
     hot: Callable[[], HotSql]
     inline: bool
+    server: Server | None = None
 
 
 SQLITE = Kit(
@@ -58,7 +63,23 @@ KITS = {
     "sqlite": SQLITE,
     # As engines behind a network do it; on SQLite, what cannot be decided inline goes this way too.
     "sqlite-threaded": replace(SQLITE, inline=False),
+    "postgresql": Kit(
+        writer=lambda folder: postgresql.writer_engine(POSTGRESQL.url(folder)),
+        readers=lambda folder: postgresql.reader_engine(POSTGRESQL.url(folder), 2),
+        hot=PostgresqlHot,
+        inline=False,
+        server=POSTGRESQL,
+    ),
+    "mariadb": Kit(
+        writer=lambda folder: mariadb.writer_engine(MARIADB.url(folder)),
+        readers=lambda folder: mariadb.reader_engine(MARIADB.url(folder), 2),
+        hot=MariadbHot,
+        inline=False,
+        server=MARIADB,
+    ),
 }
+EMBEDDED = {name: kit for name, kit in KITS.items() if kit.server is None}
+SHARED = {name: kit for name, kit in KITS.items() if kit.server is not None}
 
 
 @dataclass
@@ -74,6 +95,8 @@ class Store:
 
     def open(self) -> Store:
         self.engine = self.kit.writer(self.folder)
+        if self.kit.server is not None:
+            self.kit.server.opened(self.folder)
         upgrade(self.engine, now_ms=self.clock.now_ms())
         with self.engine.connect() as connection, connection.begin():
             newest = connection.scalar(text("SELECT max(id) FROM entries")) or 0
@@ -89,6 +112,8 @@ class Store:
     def close(self) -> None:
         self.database.stop()
         self.engine.dispose()
+        if self.kit.server is not None:
+            self.kit.server.closed(self.folder)
 
     def reopen(self) -> None:
         """As a restart does."""

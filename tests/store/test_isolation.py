@@ -20,7 +20,6 @@ from parley.store.interface import Append, BatchResult, Mark, Marked, Outcome, R
 STATEMENTS = ("load", "insert_entries", "insert_messages", "bump", "move_marks")
 POISON = {
     "lone surrogate": {"text": "\ud800"},
-    "id beyond 64 bits": {"reply_to": MessageId(1 << 70)},
     "wrong type": {"text": object()},
 }
 
@@ -61,6 +60,15 @@ def test_what_the_database_cannot_take_fails_alone(
     assert seqs(result.outcomes) == [3, "internal", 4]
     assert isinstance(result.marks[0], Marked)
     assert [entry.seq for entry in store.log(group)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("id_", [1 << 63, 1 << 70, -1])
+def test_an_id_that_no_engine_can_hold_is_of_no_message(
+    store: Store, ann: UserId, group: ConversationId, id_: int
+) -> None:
+    outcomes = store.write(send(ann, group, "a"), send(ann, group, "b", reply_to=MessageId(id_)), send(ann, group, "c"))
+
+    assert seqs(outcomes) == [3, "unknown_message", 4]
 
 
 @pytest.mark.parametrize("error", [sqlite3.DataError("too big"), sqlite3.IntegrityError("a check"), KeyError("ours")])

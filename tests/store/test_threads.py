@@ -157,7 +157,7 @@ async def test_a_closed_store_takes_nothing_and_leaves_nobody_waiting(kit: Kit, 
         await write(store, "late")
     answer = store.attempt([Append(ann, SendMessage(store.lobby, "late", "hello"))])
     assert type(answer) is StoreUnavailable
-    store.open()
+    store.reopen()
     assert {"last", "late"} & await store.database.read(keys) == {"last"}
 
 

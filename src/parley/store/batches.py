@@ -36,6 +36,9 @@ log = structlog.get_logger()
 INLINE = 500
 """Changes decided on the submitting thread at once: about 8 ms. A larger batch goes to the writer's thread."""
 
+REPEATS = 3
+"""Times that a batch is decided again because a client_id in it turns out to be stored."""
+
 Done = Callable[[BatchResult | StoreUnavailable], None]
 
 
@@ -139,7 +142,7 @@ class SqlBatches:
     def _settle(self, connection: Connection, batch: "_Batch", apply: Callable[..., Doubt]) -> BatchResult:
         """Transactions until one goes through. Raises what the last one raised, with nothing written."""
         patience = Patience()
-        optimistic, doubt = True, None
+        optimistic, doubt, repeats = True, None, 0
         while True:
             try:
                 return self._transact(connection, batch, apply, optimistic=optimistic, doubt=doubt)
@@ -153,13 +156,15 @@ class SqlBatches:
                 assert isinstance(error, Exception)
             except Exception as failed:
                 error = failed
-            repeated = isinstance(error, IntegrityError)
-            again = not self._inline and (repeated or fault_of(error) in {Fault.AGAIN, Fault.LOST})
-            # A client_id in it was used before (a retry after a reconnect): look them all up and decide again. Should
-            # another node store the same meanwhile, once more.
-            if not (repeated and optimistic) and not (again and patience.once_more()):
+            if isinstance(error, IntegrityError):
+                # A client_id in it was used before (a retry after a reconnect): look them all up and decide again.
+                # Should another node store one of them meanwhile, once more.
+                if repeats == (1 if self._inline else REPEATS):
+                    raise error
+                repeats += 1
+            elif self._inline or fault_of(error) not in {Fault.AGAIN, Fault.LOST} or not patience.once_more():
                 raise error
-            if not repeated:
+            else:
                 log.info("batch_again", error=told(error), appends=len(batch.appends))
             self._writer.failed(connection, error)
             optimistic = False

@@ -16,6 +16,7 @@ from parley.protocol.types import STREAMING, ConversationId, EntryKind, MessageI
 from parley.store import tables as t
 from parley.store.interface import Append, Appended, Mark, Marked, Refused
 from parley.store.marks import move_marks
+from parley.store.sql import files as sql_files
 from parley.store.sql.hot import Cursor, HotSql, Row
 
 CREATED = EntryKind.MESSAGE_CREATED
@@ -120,6 +121,9 @@ class Ledger:
         return self._members[key]
 
     def message(self, message_id: MessageId) -> Message | None:
+        if not 0 < message_id < 1 << 63:
+            # No engine has such an id, but each says so in its own way.
+            return None
         if message_id not in self._messages:
             # Ids grow: only one from this batch on can still be here and not in the table.
             if (self._sent and message_id >= self._sent[0][0]) or (self._entries and message_id >= self._entries[0][0]):
@@ -145,6 +149,11 @@ class Ledger:
         u = t.users.c
         asked = select(u.id).where(u.id == user, u.role == ServerRole.ASSISTANT.value, u.deactivated_at.is_(None))
         return self.connection.execute(asked).first() is not None
+
+    def attachable(self, ids: Sequence[int], user: UserId) -> dict[int, dict[str, Any]]:
+        """Those of the files that the user may put into a message, as messages show them."""
+        found = sql_files.attachable(self.connection, ids, user)
+        return {file_id: bodies.read_attachment(shown) for file_id, shown in found.items()}
 
     # What was answered before
 
@@ -218,6 +227,9 @@ class Ledger:
         if reads:
             self._marks[actor, conversation.id] = (actor, conversation.id, seq, ordinal, seq)
         return Entry(conversation.id, seq, CREATED, actor, client_id, at, ordinal, body, id_, None, name)
+
+    def attach(self, ids: Sequence[int], message: MessageId, conversation: Conversation) -> None:
+        sql_files.attach(self.connection, ids, message, conversation.id)
 
     def keep_answer(
         self, conversation: Conversation, actor: UserId, client_id: str, seq: int, message: MessageId | None
@@ -328,6 +340,7 @@ class Ledger:
             self.connection.execute(update(t.entries).where(e.id == entry).values(deleted=True, body=left.decode()))
         self.connection.execute(delete(t.reactions).where(t.reactions.c.message_id == message.id))
         self.connection.execute(delete(t.pins).where(t.pins.c.message_id == message.id))
+        sql_files.detach(self.connection, message.id)
 
     def deleted_seq(self, message: Message) -> int:
         """The entry that deleted it."""
