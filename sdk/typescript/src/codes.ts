@@ -45,7 +45,7 @@ export const ERRORS = {
   assistant_unavailable: { code: 1411, http: 503, retryable: true, text: 'There is no assistant here, or it cannot be asked just now.' },
   assistant_busy: { code: 1412, http: 503, retryable: true, text: 'The assistant has as many questions waiting as it takes. Ask again later.' },
   assistant_budget: { code: 1413, http: 429, retryable: true, text: 'Today\'s budget of the assistant is used up.' },
-  assistant_failed: { code: 1414, http: 502, retryable: true, text: 'The assistant could not answer.' },
+  assistant_failed: { code: 1414, http: 503, retryable: true, text: 'The assistant could not answer.' },
   internal: { code: 1500, http: 500, retryable: true, text: 'Something went wrong on the server.' },
 } as const
 
@@ -54,9 +54,12 @@ export type ErrorName = keyof typeof ERRORS
 /** Close codes of a socket; `again`: come back and resume. */
 export const CLOSES = {
   going_away: { code: 1001, again: true },
+  protocol_error: { code: 1002, again: true },
+  not_understood: { code: 1003, again: true },
   not_utf8: { code: 1007, again: true },
   malformed_flood: { code: 1008, again: true },
   too_big: { code: 1009, again: true },
+  server_error: { code: 1011, again: true },
   slow_consumer: { code: 4001, again: true },
   heartbeat_missed: { code: 4002, again: true },
   draining: { code: 4003, again: true },

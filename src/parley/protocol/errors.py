@@ -105,9 +105,12 @@ class Close(IntEnum):
     """Close codes of a socket (`[close]` in codes.toml)."""
 
     GOING_AWAY = CLOSES["going_away"].code
+    PROTOCOL_ERROR = CLOSES["protocol_error"].code
+    NOT_UNDERSTOOD = CLOSES["not_understood"].code
     NOT_UTF8 = CLOSES["not_utf8"].code
     MALFORMED_FLOOD = CLOSES["malformed_flood"].code
     TOO_BIG = CLOSES["too_big"].code
+    SERVER_ERROR = CLOSES["server_error"].code
     SLOW_CONSUMER = CLOSES["slow_consumer"].code
     HEARTBEAT_MISSED = CLOSES["heartbeat_missed"].code
     DRAINING = CLOSES["draining"].code
