@@ -21,6 +21,8 @@ from parley.store.interface import (
     Appended,
     BatchResult,
     BatchStore,
+    Fence,
+    Fenced,
     Mark,
     Marked,
     Outcome,
@@ -37,15 +39,19 @@ class GatedStore:
     """A `BatchStore` in memory: what was submitted becomes durable when the test says `commit`."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Sequence[Append], Sequence[Mark], Done]] = []
+        self.waiting: list[tuple[Sequence[Append], Sequence[Mark], Done, Sequence[Fence]]] = []
+        self.offsets: dict[tuple[str, int], int] = {}
+        """Of each partition, up to where it was read into here."""
         self.sizes: list[tuple[int, int]] = []
         """(appends, marks) of each batch that was submitted."""
         self.durable: list[Entry] = []
         self._heads: dict[int, int] = defaultdict(int)
         self._arrived = asyncio.Event()
 
-    def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Done) -> None:
-        self.waiting.append((appends, marks, done))
+    def submit(
+        self, appends: Sequence[Append], marks: Sequence[Mark], done: Done, fences: Sequence[Fence] = ()
+    ) -> None:
+        self.waiting.append((appends, marks, done, fences))
         self.sizes.append((len(appends), len(marks)))
         self._arrived.set()
 
@@ -57,7 +63,11 @@ class GatedStore:
                 await self._arrived.wait()
 
     def commit(self) -> None:
-        appends, marks, done = self.waiting.pop(0)
+        appends, marks, done, fences = self.waiting.pop(0)
+        if any(self.offsets.get((it.topic, it.partition), it.first) != it.first for it in fences):
+            done(Fenced("another appender was here"))
+            return
+        self.offsets.update({(it.topic, it.partition): it.after for it in fences})
         outcomes: list[Outcome] = [self._append(append) for append in appends]
         marked: list[Marked | Refused] = [
             Marked(it.user_id, it.conversation_id, it.read_seq, it.delivered_seq, 0, True) for it in marks
@@ -65,7 +75,7 @@ class GatedStore:
         done(BatchResult(outcomes, marked))
 
     def fail(self, error: StoreUnavailable) -> None:
-        _, _, done = self.waiting.pop(0)
+        _, _, done, _ = self.waiting.pop(0)
         done(error)
 
     def _append(self, append: Append) -> Appended:
@@ -118,6 +128,11 @@ class Watched:
         await self.store.batch()
         self.store.commit()
         await turn()
+
+    async def commit_until(self, answered: int) -> None:
+        """Commit batch after batch, until so many were answered."""
+        while sum(map(len, self.answers.values())) < answered:
+            await self.commit()
 
     async def fail(self, error: StoreUnavailable) -> None:
         await self.store.batch()

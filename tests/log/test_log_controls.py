@@ -11,7 +11,7 @@ from tests.log.logs import INBOX, Done, GatedStore, Watched, make_direct
 from parley.log.direct import DirectLog
 from parley.log.interface import Reply
 from parley.protocol.events import Ack
-from parley.store.interface import Append, BatchResult, Mark
+from parley.store.interface import Append, BatchResult, Fence, Mark
 
 
 class AcksOnArrival(DirectLog):
@@ -25,13 +25,17 @@ class AcksOnArrival(DirectLog):
 class EagerStore(GatedStore):
     """Says that it is done, and commits afterwards."""
 
-    def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Done) -> None:
+    def submit(
+        self, appends: Sequence[Append], marks: Sequence[Mark], done: Done, fences: Sequence[Fence] = ()
+    ) -> None:
         super().submit(appends, marks, lambda result: None)
         done(BatchResult([self._append(append) for append in appends], []))
 
 
 class ReversingStore(GatedStore):
-    def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Done) -> None:
+    def submit(
+        self, appends: Sequence[Append], marks: Sequence[Mark], done: Done, fences: Sequence[Fence] = ()
+    ) -> None:
         super().submit(appends[::-1], marks, done)
 
 

@@ -18,6 +18,7 @@ from parley.protocol.commands import (
     ChangeConversation,
     ChangeRole,
     CloseConversation,
+    CompleteAnswer,
     DeleteMessage,
     Durable,
     EditMessage,
@@ -27,6 +28,7 @@ from parley.protocol.commands import (
     RemovePin,
     RemoveReaction,
     SendMessage,
+    StartAnswer,
 )
 from parley.protocol.errors import ERRORS, Code
 from parley.protocol.events import Ack
@@ -38,6 +40,7 @@ VERSION = 1
 COMMANDS: tuple[type[Durable], ...] = (
     SendMessage, EditMessage, DeleteMessage, AddReaction, RemoveReaction, AddPin, RemovePin, JoinConversation,
     LeaveConversation, AddMember, RemoveMember, ChangeRole, ChangeConversation, CloseConversation,
+    StartAnswer, CompleteAnswer,
 )  # fmt: skip
 
 

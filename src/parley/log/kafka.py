@@ -88,7 +88,10 @@ class KafkaLog:
         return self._lanes.takes(append.command.conversation_id)
 
     def mark(self, mark: Mark, reply: MarkReply) -> None:
-        self._marks.mark(mark, reply)
+        if self._draining:
+            reply(Refused(Code.DRAINING))
+        else:
+            self._marks.mark(mark, reply)
 
     def settle(self, answers: Iterable[Answer]) -> None:
         """For an appender in this very process, and for what is heard from others."""

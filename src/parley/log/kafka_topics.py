@@ -1,5 +1,6 @@
 """Whether Kafka's topics keep what the log needs of them: asked at start, and made by hand or by `create_topics`."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ log = structlog.get_logger()
 DAY_MS = 86_400_000
 MESSAGE_BYTES = 917_504
 """The largest batch that a gateway writes."""
+KNOWN_TRIES = 100
+KNOWN_SECONDS = 0.1
 _KNOWN = ("min.insync.replicas", "retention.ms", "cleanup.policy", "max.message.bytes")
 
 
@@ -88,6 +91,7 @@ async def create_topics(bootstrap: str, topics: Sequence[Topic]) -> list[str]:
                 made.append(name)
             elif error is not TopicAlreadyExistsError:
                 raise LogNotReady(f"Kafka did not make the topic {name}: {error.__name__} {' '.join(map(str, text))}")
+        await _all_known(admin, topics)
         return made
     except KafkaError as error:
         raise LogNotReady(f"Kafka at {bootstrap} did not make the topics: {error!r}") from error
@@ -103,6 +107,20 @@ async def _admin(bootstrap: str) -> AIOKafkaAdminClient:
         await admin.close()
         raise LogNotReady(f"Kafka cannot be reached at {bootstrap}: {error!r}") from error
     return admin
+
+
+async def _all_known(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    """The controller has them; the brokers hear of it a moment later."""
+    for _ in range(KNOWN_TRIES):
+        rows = (await _described(admin, topics)).values()
+        if all(row["error_code"] == 0 and _all_led(row) for row in rows):
+            return
+        await asyncio.sleep(KNOWN_SECONDS)
+    raise LogNotReady("Kafka made the topics, and its brokers do not know them yet: look at the brokers' logs")
+
+
+def _all_led(row: Mapping[str, Any]) -> bool:
+    return bool(row["partitions"]) and all(partition["leader"] >= 0 for partition in row["partitions"])
 
 
 async def _described(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[str, Any]:

@@ -245,7 +245,7 @@ class Stream:
             for entry in entries:
                 key = b"%d" % entry.conversation_id
                 # Not a comprehension: what was sent before one failed has to be let go of.
-                sent.append(await kafka.send(self._topic, record(entry), key=key))  # noqa: PERF401
+                sent.append(await kafka.send(self._topic, record(entry), key=key))
             await asyncio.gather(*sent)
         finally:
             for confirmation in sent:
