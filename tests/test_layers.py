@@ -78,9 +78,10 @@ IMPLEMENTATIONS = {
     "presence.memory": ("app",),
     # cli: the folder's lock, and a backup. migrate: a copy of the file before it begins.
     "store.sqlite": ("app", "cli", "move.run", "store.migrate"),
-    "store.batches": ("app",),
+    "store.batches": ("app", "store.shared"),
     # Batches run on the writer's thread.
-    "store.threads": ("app", "store.batches"),
+    "store.threads": ("app", "store.batches", "store.shared"),
+    "store.shared": ("app",),
     "gateway.picows_engine": ("app",),
     "gateway.sansio_engine": ("app",),
 }

@@ -12,13 +12,8 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 import parley
-from parley.clock import SystemClock
 from parley.configuration import BadSettings, as_docs, as_toml, load, mask_url
-from parley.services.tokens import BadSigningKey
 from parley.settings import Settings, at_odds, not_available
-from parley.store.interface import StoreUnavailable
-from parley.store.migrate import SchemaMismatch, upgrade
-from parley.store.sqlite import DataFolderInUse, FolderLock, writer_engine
 
 app = typer.Typer(
     help="A self-hosted real-time chat server.",
@@ -69,20 +64,14 @@ def show_config(
 
 @app.command()
 def migrate(data: Data = None, config: Config = None) -> None:
-    """Bring the database to this version's schema. An embedded server does it by itself when it starts."""
+    """Bring the database to this version's schema, and make the topics on Kafka that are missing.
+
+    An embedded server brings its own file to the schema by itself when it starts.
+    """
     settings = _possible(_settings(config, server={"data": data}))
-    _in_one_line(lambda: _migrate(settings), settings)
+    from parley.app.migrating import migrate as bring  # noqa: PLC0415 - the other commands start faster without it
 
-
-def _migrate(settings: Settings) -> None:
-    lock = FolderLock(settings.server.data)
-    try:
-        engine = writer_engine(Path(settings.store_url.removeprefix("sqlite:///")))
-        copy = upgrade(engine, now_ms=SystemClock().now_ms())
-        engine.dispose()
-    finally:
-        lock.release()
-    print("The database is of this version's schema." + (f" A copy from before: {copy}" if copy else ""))
+    _in_one_line(lambda: print(*bring(settings), sep="\n"), settings)
 
 
 @app.command(
@@ -122,12 +111,14 @@ def _possible(settings: Settings) -> Settings:
 
 def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | None:
     """What a person can put right is told in one line; a traceback is for mistakes of ours."""
+    from parley.app.refusals import REFUSALS  # noqa: PLC0415 - the other commands start faster without the server
+
     # The data folder holds messages, password hashes and the signing key: for this account's eyes only.
     os.umask(0o077)
     try:
         return work()
-    except (BadSigningKey, DataFolderInUse, SchemaMismatch, StoreUnavailable) as error:
-        _stop([str(error)])
+    except REFUSALS as error:
+        _stop([mask_url(str(error))])
     except OperationalError as error:
         _stop([f"the database {mask_url(settings.store_url)}: {error.orig}"])
     except OSError as error:

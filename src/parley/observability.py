@@ -147,6 +147,14 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
             registry=self.registry,
         )
+        self.fanout_reaches_others = Gauge(
+            "parley_fanout_reaches_others",
+            "1 while other nodes hear at once what happens here; else within two seconds",
+            registry=self.registry,
+        )
+        self.healed = Counter(
+            "parley_healed_entries_total", "Entries that no publish brought and the store had", registry=self.registry
+        )
         self.deliveries = Counter("parley_deliveries_total", "Entries handed to sockets", registry=self.registry)
         self.slow_consumers = Counter("parley_slow_consumers_total", "Sockets closed with 4001", registry=self.registry)
         self.requests = Counter(

@@ -6,6 +6,7 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -211,13 +212,82 @@ class Blobs(Section):
 class Assistant(Section):
     """An AI that answers in conversations, at any endpoint of the OpenAI kind."""
 
-    base_url: str = Field("", description="Its address, such as `https://api.example.org/v1`. Empty: no assistant.")
+    base_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Its address, such as `https://api.example.org/v1`. Empty: no assistant.",
+    )
     api_key: SecretStr = Field(SecretStr(""), description="Its key. Better given by the environment than in a file.")
-    model: str = Field("", description="Name of the model.")
+    api_key_file: Path | None = Field(None, description="A file with nothing but the key. Not together with `api_key`.")
+    model: str = Field("", validate_default=True, description="Name of the model. Wanted with `base_url`.")
     temperature: float = Field(0.7, ge=0, le=2, description="How freely it words its answers.")
     max_tokens: Positive = Field(2048, description="Length of an answer at most.")
-    timeout_s: float = Field(60.0, gt=0, description="Seconds until an answer without progress is given up.")
-    name: str = Field("AI", min_length=1, max_length=64, description="What it is called in conversations.")
+    timeout_s: float = Field(30.0, gt=0, description="Seconds without a word after which an answer is given up.")
+    name: str = Field(
+        "",
+        max_length=64,
+        validate_default=True,
+        description="What it is called in conversations. Empty: `豆包AI` at Volcengine Ark, `AI` elsewhere.",
+    )
+    system_prompt: str = Field(
+        "", max_length=8000, description="What it is told about itself before every question. Empty: a plain one."
+    )
+    context_tokens: int = Field(
+        8000, ge=512, description="How much of a conversation it is shown, in tokens, by a cautious estimate."
+    )
+    running: Positive = Field(8, description="Answers at once.")
+    running_per_room: Positive = Field(2, description="Answers at once in one conversation.")
+    running_per_user: Positive = Field(2, description="Answers at once to one user.")
+    waiting: Positive = Field(200, description="Questions that may wait; the next one is refused.")
+    waiting_per_user: Positive = Field(10, description="Questions of one user that may wait.")
+    requests_per_day: OrUnlimited = Field(200, description="Questions of one user a day. 0: unlimited.")
+    tokens_per_day: OrUnlimited = Field(
+        500_000, description="Tokens of one user a day, what it is shown counted too. 0: unlimited."
+    )
+    memory_days: Positive = Field(30, description="How long a private conversation over HTTP is kept unused.")
+
+    @field_validator("api_key_file")
+    @classmethod
+    def _one_key(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        key = info.data.get("api_key")
+        if value is not None and key is not None and key.get_secret_value():
+            raise ValueError("one of api_key and api_key_file is wanted, not both")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _named(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("base_url"):
+            raise ValueError("the name of a model is wanted with base_url")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _called(cls, value: str, info: ValidationInfo) -> str:
+        if value.strip():
+            return value.strip()
+        return ARK_NAME if _is_ark(info.data.get("base_url", "")) else "AI"
+
+
+ARK_NAME = "豆包AI"
+
+
+def _is_ark(base_url: str) -> bool:
+    """Volcengine Ark, whose model is known by a name of its own: `https://ark.cn-beijing.volces.com/api/v3`."""
+    parts = urlsplit(base_url)
+    return (parts.hostname or "").endswith(".volces.com") and parts.path.rstrip("/").endswith("/api/v3")
+
+
+class Bots(Section):
+    """Accounts of programs, and webhooks."""
+
+    create: Literal["admin", "everyone"] = Field(
+        "admin", description="Who may make bots: administrators, or every user."
+    )
+    per_owner: Positive = Field(20, description="Bots of one owner.")
+    requests_per_minute: Positive = Field(600, description="HTTP requests of one token of a bot.")
+    webhooks_per_conversation: Positive = Field(20, description="Webhooks of one conversation.")
+    posts_per_minute: Positive = Field(60, description="Messages of one webhook.")
 
 
 class Kama(Section):
@@ -312,6 +382,7 @@ class Settings(BaseSettings):
     redis: Redis = Redis()
     blobs: Blobs = Blobs()
     assistant: Assistant = Assistant()
+    bots: Bots = Bots()
     compat: Compat = Compat()
     limits: Limits = Limits()
     heartbeat: Heartbeat = Heartbeat()
@@ -377,11 +448,6 @@ BOTH_ROLES = {"gateway", "appender"}
 def not_available(settings: Settings) -> list[str]:
     """What these settings ask for and this version cannot do yet: `serve` refuses it rather than ignore it."""
     asked = {
-        '[log] kind = "kafka"': settings.log.kind == "kafka",
-        "[kafka] bootstrap": bool(settings.kafka.bootstrap),
         "[kafka] stream": bool(settings.kafka.stream),
-        "[store] url of another database than SQLite": not settings.store_url.startswith("sqlite:///"),
-        "[redis] url": bool(settings.redis.url),
-        "[assistant] base_url": bool(settings.assistant.base_url),
     }
     return [f"{row} is not available in this version" for row, wanted in asked.items() if wanted]

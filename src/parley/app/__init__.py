@@ -1,6 +1,17 @@
 """The composition root: the only place that names implementations. Begin with `parley.py`."""
 
+from parley.app.logs import Partitions, open_topics, wanted_topics
 from parley.app.parley import Parley, running
 from parley.app.stores import Embedded, Store, open_key, open_store
 
-__all__ = ["Embedded", "Parley", "Store", "open_key", "open_store", "running"]
+__all__ = [
+    "Embedded",
+    "Parley",
+    "Partitions",
+    "Store",
+    "open_key",
+    "open_store",
+    "open_topics",
+    "running",
+    "wanted_topics",
+]

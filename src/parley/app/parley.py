@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import hmac
 
 import structlog
 from fastapi import FastAPI
 
+from parley.app.between import open_between
+from parley.app.company import Company
+from parley.app.files import FileParts
+from parley.app.logs import Partitions, open_log
 from parley.app.stores import Store, open_key, open_store
 from parley.clock import Clock, SystemClock
 from parley.dispatch import Dispatch
-from parley.fanout.memory import MemoryFanOut
 from parley.gateway import picows_engine, sansio_engine
 from parley.gateway.catchup import CatchUp
 from parley.gateway.connection import Outbound
@@ -28,18 +32,14 @@ from parley.gateway.source import ServiceSource
 from parley.gateway.typing_notices import TypingNotices
 from parley.gateway.upgrade import upgrade_class
 from parley.gateway.watching import Watching
-from parley.http.app import create_app
-from parley.log.direct import DirectLog
+from parley.http.app import create_app, create_operations_app
 from parley.observability import Metrics
-from parley.presence.memory import MemoryPresence
 from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId, UserId
-from parley.services.accounts import Accounts
+from parley.services.accounts import CODE_LETTERS, Accounts
 from parley.services.conversations import Conversations
 from parley.services.history import History
 from parley.services.legacy import Legacy
-from parley.services.throttle.interface import Throttles
-from parley.services.throttle.memory import MemoryThrottles
 from parley.settings import Settings
 from parley.store.interface import StoreBroken, StoreUnavailable
 
@@ -52,8 +52,15 @@ ENGINES = {"picows": picows_engine.start, "sansio": sansio_engine.start}
 class Parley:
     """A running server's parts, put together. Needs a running event loop; `start` before use, `stop` once."""
 
-    def __init__(self, settings: Settings, store: Store, key: bytes, clock: Clock | None = None) -> None:
-        """`key` signs tokens."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        key: bytes,
+        clock: Clock | None = None,
+        topics: Partitions | None = None,
+    ) -> None:
+        """`key` signs tokens; `topics` as `open_topics` found them."""
         limits = settings.limits
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -61,41 +68,60 @@ class Parley:
         self.store = store
         self.database = store.database
         self.broken = asyncio.Event()
-        """Set when the process must stop, because the disk did not keep a promise."""
+        """Set when the process must stop: the disk did not keep a promise, or another process has its number."""
 
-        # Fan-out: what was committed, to whoever hears it
+        # Fan-out: what was committed, to whoever hears it, here and on other nodes
         self.outbound = Outbound(limits.queue_frames, limits.queue_bytes)
         self.hub = Hub(self.outbound)
-        self.fanout = MemoryFanOut(self.hub)
-        self.presence = MemoryPresence(self.clock)
+        self.between = open_between(settings, store, self.hub, self.clock, self.metrics)
+        self.fanout, self.presence = self.between.fanout, self.between.presence
+        self.hub.ears = self.between.ears
+        self.metrics.fanout_reaches_others.set_function(lambda: self.fanout.reaches_others)
 
         # The log: what is asked, into the store
-        self.log = DirectLog(
-            store.batches,
-            self.fanout.publish,
-            turn_done=self.outbound.flush,
-            on_broken=self._break,
-            metrics=self.metrics,
-        )
-
         self._loop = asyncio.get_running_loop()
         store.database.writer.on_broken = self._break_from_a_thread
+        self.way = open_log(
+            settings,
+            topics or {},
+            store,
+            self.fanout,
+            self.clock,
+            self.metrics,
+            turn_done=self.outbound.flush,
+            on_broken=self._break,
+        )
+        self.log = self.way.log
 
         # The services
-        self.throttles: Throttles = MemoryThrottles(self.clock)
-        self.accounts = Accounts(settings, self.database, self.clock, key, throttles=self.throttles)
+        self.accounts = Accounts(
+            settings,
+            self.database,
+            self.clock,
+            key,
+            node=store.node.id,
+            tickets=self.between.tickets,
+            throttles=self.between.throttles,
+        )
+        if store.shared:
+            # Whoever has read it at one node may be led to another.
+            self.accounts.setup_code = common_setup_code(key, store.epoch)
         self.conversations = Conversations(self.database, self.clock, store.ids, self._announce, limits)
         self.history = History(self.database)
+        self._file_parts = FileParts(settings, self.database, self.clock, store.ids, self.fanout, key)
+        self.uploads, self.chunked = self._file_parts.uploads, self._file_parts.chunked
+        self.files = self._file_parts.files
         self.dispatch = Dispatch(self.log, self.conversations, text_chars=limits.text_chars)
 
         self.legacy = Legacy(
             self.database, self.clock, self.conversations, self.history, rooms=limits.rooms,
-            reserved=[settings.assistant.name],
+            reserved=[settings.assistant.name], links=self.files.links.of,
         )  # fmt: skip
 
         # The gateway: sockets
         source = ServiceSource(self.conversations, self.history, self.legacy)
         self.catch_up = CatchUp(self.hub, source, store.epoch)
+        self.catch_up.on_healed = self.metrics.healed.inc
         self.hub.attacher = self.catch_up
         self.wheel = Wheel(settings.heartbeat.ping_s, settings.heartbeat.silence_s)
         watching = Watching(self.hub, self.presence)
@@ -105,7 +131,7 @@ class Parley:
             hub=self.hub,
             fanout=self.fanout,
             catch_up=self.catch_up,
-            typing=TypingNotices(self.hub),
+            typing=TypingNotices(self.hub, self.fanout, self.conversations.member_count),
             watching=watching,
             acquaintance=self.conversations,
             bucket=bucket,
@@ -124,14 +150,18 @@ class Parley:
             frame_bytes=limits.frame_bytes,
             heartbeat_s=round(settings.heartbeat.ping_s),
             manners=self._manners(sessions),
+            catch_up=self.catch_up,
         )
         self.marked = sessions.marked
+        self.hub.on_session_ended = self.gateway.end_session
+        self.company = Company(self.hub, store, self.accounts, self.broken.set)
         self.accounts.on_session_ended.append(self.gateway.end_session)
+        self.accounts.on_session_ended.append(self.fanout.session_ended)
         self.websocket = upgrade_class(
             self.gateway, ENGINES[settings.websocket.engine], settings.server.trusted_proxies
         )
         self.metrics.connections.set_function(lambda: self.gateway.connections)
-        self.http: FastAPI = create_app(self)
+        self.http: FastAPI = create_app(self) if self.serves_clients else create_operations_app(self)
 
     def _manners(self, sessions: Sessions) -> dict[str, Manners]:
         """The older dialects that are on."""
@@ -145,7 +175,7 @@ class Parley:
         known: dict[str, Manners] = {
             "lobby": LobbyManners(*parts, self.dispatch, self.clock),
             "room": RoomManners(*parts, self.dispatch, self.clock),
-            "direct": DirectManners(*parts, fanout=self.fanout, throttles=self.throttles),
+            "direct": DirectManners(*parts, fanout=self.fanout, throttles=self.between.throttles),
             "kama": KamaManners(
                 *parts, self.dispatch, self.fanout, text_type=kama.text_type, trust_client_id=kama.trust_client_id
             ),
@@ -156,8 +186,16 @@ class Parley:
     def draining(self) -> bool:
         return self.gateway.draining
 
+    @property
+    def serves_clients(self) -> bool:
+        """False for an appender alone: it answers whoever operates it, and nobody else."""
+        return "gateway" in self.settings.server.roles
+
     def not_ready(self) -> list[str]:
-        return [] if self.log.accepting else ["the log takes nothing more just now"]
+        return [] if self.way.reason is None else [self.way.reason]
+
+    def degraded(self) -> list[str]:
+        return [] if self.between.degraded is None else [self.between.degraded]
 
     def _announce(self, conversation_id: ConversationId, made: list[Entry], users: list[UserId]) -> None:
         """A conversation was made: its first entries invite their members; a direct has none and invites both by
@@ -175,9 +213,20 @@ class Parley:
         self.broken.set()
 
     async def start(self) -> None:
+        """Raises KafkaError; the store is closed then."""
         self.store.start()
         await self.accounts.start()
+        await self.between.start()
+        try:
+            await self.way.start()
+        except BaseException:
+            await self.between.close()
+            await self.accounts.close()
+            self.store.close()
+            raise
+        self._file_parts.start()
         self.wheel.start()
+        self.company.start()
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
     async def _sweep(self) -> None:
@@ -193,8 +242,11 @@ class Parley:
         """Drain: refuse what is new as retryable, settle what was accepted, send everybody away, close the store."""
         self._sweeping.cancel()
         await self.gateway.drain(self.log.drain)
+        await self.company.stop()
+        await self.way.stop()
+        await self._file_parts.close()
         self.wheel.stop()
-        await self.fanout.close()
+        await self.between.close()
         await self.accounts.close()
         await asyncio.get_running_loop().run_in_executor(None, self.store.close)
 
@@ -203,6 +255,13 @@ def _told_limits(settings: Settings) -> dict[str, int]:
     """What clients need to know to stay within bounds."""
     limits = settings.limits
     return {"frame_bytes": limits.frame_bytes, "text_chars": limits.text_chars, "upload_bytes": limits.upload_bytes}
+
+
+def common_setup_code(key: bytes, epoch: str) -> str:
+    """Of all nodes on this database, while it has no account. In the form that `Accounts` makes them in."""
+    mac = hmac.digest(key, b"setup code of " + epoch.encode(), "sha256")
+    letters = [CODE_LETTERS[byte % len(CODE_LETTERS)] for byte in mac[:20]]
+    return "-".join("".join(letters[start : start + 5]) for start in range(0, 20, 5))
 
 
 @contextlib.asynccontextmanager

@@ -13,8 +13,10 @@ from parley.settings import Settings
 from parley.store.batches import SqlBatches
 from parley.store.interface import BatchStore
 from parley.store.migrate import upgrade
+from parley.store.shared import Shared
 from parley.store.sql.fetch import epoch
 from parley.store.sql.hot import SqliteHot
+from parley.store.sql.nodes import Node
 from parley.store.sqlite import FolderLock, reader_engine, writer_engine
 from parley.store.tables import entries
 from parley.store.threads import SqlDatabase
@@ -26,6 +28,14 @@ READERS = 4
 
 class Store(Protocol):
     """What the rest is put together over. `start` before use; `close` once, when nobody asks any more."""
+
+    @property
+    def node(self) -> Node:
+        """This process among those that work on the database."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether there may be others."""
 
     @property
     def epoch(self) -> str: ...
@@ -44,6 +54,9 @@ class Store(Protocol):
 
 class Embedded:
     """The store of one process: a locked data folder with one SQLite file, brought to this version's schema."""
+
+    node = Node(0, "", "gateway,appender")
+    shared = False
 
     def __init__(self, data: Path, file: Path, clock: Clock) -> None:
         """Blocks. Raises DataFolderInUse, SchemaMismatch."""
@@ -73,9 +86,27 @@ class Embedded:
         self._lock.release()
 
 
+class OfMany(Shared):
+    """The store of one of several nodes."""
+
+    shared = True
+
+
 def open_store(settings: Settings, clock: Clock) -> Store:
-    """Blocks. Raises DataFolderInUse, SchemaMismatch."""
-    return Embedded(settings.server.data, Path(settings.store_url.removeprefix("sqlite:///")), clock)
+    """By `[store] url`. Blocks. Raises DataFolderInUse, SchemaMismatch, BadStoreUrl, StoreUnreachable, NotDurable,
+    NoFreeNode."""
+    if is_sqlite(settings.store_url):
+        return Embedded(settings.server.data, sqlite_file(settings.store_url), clock)
+    checked = settings.store.durability == "checked"
+    return OfMany(settings.store_url, clock, roles=",".join(settings.server.roles), checked=checked)
+
+
+def is_sqlite(url: str) -> bool:
+    return url.startswith("sqlite:///")
+
+
+def sqlite_file(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
 
 
 def open_key(settings: Settings) -> bytes:

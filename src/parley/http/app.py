@@ -60,3 +60,17 @@ def create_app(server: Parley) -> FastAPI:
     legacy.install(app, list(server.settings.compat.enabled), legacy_files.router)
     page.install(app)
     return app
+
+
+def create_operations_app(server: Parley) -> FastAPI:
+    """For a process that serves no clients: whether it is alive, whether it is ready, its figures."""
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Outermost, metrics=server.metrics), Middleware(Headers), Middleware(Bounds)],
+    )
+    app.state.parley = server
+    errors.install(app)
+    app.include_router(health.router)
+    return app

@@ -57,6 +57,9 @@ class Parley(Protocol):
     def not_ready(self) -> list[str]:
         """Why work should go to another node just now, beside draining and the store: the log's inbox is full, …"""
 
+    def degraded(self) -> list[str]:
+        """What is slower here than it should be, though work may come."""
+
 
 class Body(BaseModel):
     """A JSON body: nothing that is not documented, no guessing between types."""

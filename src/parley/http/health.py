@@ -26,14 +26,18 @@ async def healthz() -> Response:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """200 while work should come here; 503, with the reasons, while it should not."""
+    """200 while work should come here, though it may be `degraded`; 503, with the reasons, while it should not."""
     parley = the_parley(request)
     reasons = [*parley.not_ready()]
     if parley.draining:
         reasons.append("draining")
     if not await _store_answers(parley):
         reasons.append("the store does not answer")
-    return _json({"status": "not ready", "reasons": reasons}, 503) if reasons else _json({"status": "ready"})
+    if reasons:
+        return _json({"status": "not ready", "reasons": reasons}, 503)
+    if slower := parley.degraded():
+        return _json({"status": "degraded", "reasons": slower})
+    return _json({"status": "ready"})
 
 
 def _ask(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from parley.app import Parley, Store, open_key, open_store
+from parley.app import Parley, Partitions, Store, open_key, open_store, open_topics
 from parley.clock import SystemClock
 from parley.observability import set_up_logging
 from parley.serve.listeners import BACKLOG, addresses, listen, open_listener
@@ -71,24 +71,26 @@ def _run(settings: Settings, listeners: list[socket.socket], worker: Worker | No
         own = (LOOPBACK, settings.server.worker_port + worker.number)
         listeners = [*listeners, open_listener(*own)]
     clock = SystemClock()
-    store = open_store(settings, clock)
     key = open_key(settings)
     _raise_file_limit(settings.limits.connections)
     # Batches and sockets take turns with the interpreter's lock; the default 5 ms would be most of a message's latency.
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, store, key, listeners, worker, clock))
+        topics = runner.run(open_topics(settings))
+        store = open_store(settings, clock)
+        return runner.run(_serve(settings, store, key, clock, topics, listeners, worker))
 
 
 async def _serve(
     settings: Settings,
     store: Store,
     key: bytes,
+    clock: SystemClock,
+    topics: Partitions,
     listeners: list[socket.socket],
     worker: Worker | None,
-    clock: SystemClock,
 ) -> int:
-    parley = Parley(settings, store, key, clock)
+    parley = Parley(settings, store, key, clock, topics)
     await parley.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -127,7 +129,7 @@ def uvicorn_config(settings: Settings, parley: Parley) -> uvicorn.Config:
     return uvicorn.Config(
         parley.http,
         http=PatientHttp,
-        ws=parley.websocket,
+        ws=parley.websocket if parley.serves_clients else "none",
         lifespan="off",
         log_config=None,
         access_log=False,

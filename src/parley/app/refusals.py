@@ -1,0 +1,24 @@
+"""What keeps a server from starting and a person can put right: its text is one sentence, without a password."""
+
+from aiokafka.errors import KafkaError
+
+from parley.log.kafka_topics import LogNotReady
+from parley.services.tokens import BadSigningKey
+from parley.store.interface import StoreUnavailable
+from parley.store.migrate import SchemaMismatch
+from parley.store.shared import BadStoreUrl, NotDurable, StoreUnreachable
+from parley.store.sql.nodes import NoFreeNode
+from parley.store.sqlite import DataFolderInUse
+
+REFUSALS = (
+    BadSigningKey,
+    BadStoreUrl,
+    DataFolderInUse,
+    KafkaError,
+    LogNotReady,
+    NoFreeNode,
+    NotDurable,
+    SchemaMismatch,
+    StoreUnavailable,
+    StoreUnreachable,
+)
