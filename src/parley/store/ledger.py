@@ -18,6 +18,7 @@ from parley.store.interface import Append, Appended, Mark, Marked, Refused
 from parley.store.marks import move_marks
 from parley.store.sql import files as sql_files
 from parley.store.sql.hot import Cursor, HotSql, Row
+from parley.store.sql.now import moment
 
 CREATED = EntryKind.MESSAGE_CREATED
 ROLES = {role.value: role for role in Role}
@@ -256,7 +257,11 @@ class Ledger:
         seq = conversation.last_seq
         self.connection.execute(
             insert(t.members).values(
-                conversation_id=conversation.id, user_id=user, role=role.value, joined_seq=seq, joined_at=self.at
+                conversation_id=conversation.id,
+                user_id=user,
+                role=role.value,
+                joined_seq=seq,
+                joined_at=moment(self.connection, self.at),
             )
         )
         self._members[conversation.id, user] = (role, seq)

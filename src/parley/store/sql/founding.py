@@ -9,6 +9,7 @@ from parley.protocol import bodies
 from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId, ConversationKind, EntryKind, JoinPolicy, Role, UserId, pair
 from parley.store.sql.fetch import Query, one_of
+from parley.store.sql.now import moment
 from parley.store.tables import conversations, entries, marks, members, users
 
 _u = users.c
@@ -136,6 +137,7 @@ def _insert_conversation(connection: Connection, plan: Plan, at: int, **values: 
             title=plan.title,
             join_policy=plan.join_policy.value,
             created_at=at,
+            changed_at=moment(connection, at),
             **values,
         )
     )
@@ -147,19 +149,17 @@ def _insert_conversation(connection: Connection, plan: Plan, at: int, **values: 
 def _seat(
     connection: Connection, conversation_id: ConversationId, joined: dict[UserId, int], owner: UserId | None, at: int
 ) -> None:
-    connection.execute(
-        insert(members),
-        [
-            {
-                "conversation_id": conversation_id,
-                "user_id": user,
-                "role": (Role.OWNER if user == owner else Role.MEMBER).value,
-                "joined_seq": seq,
-                "joined_at": at,
-            }
-            for user, seq in joined.items()
-        ],
-    )
+    rows = [
+        {
+            "conversation_id": conversation_id,
+            "user_id": user,
+            "role": (Role.OWNER if user == owner else Role.MEMBER).value,
+            "joined_seq": seq,
+        }
+        for user, seq in joined.items()
+    ]
+    # By the clock by which other nodes ask who has come in.
+    connection.execute(insert(members).values(joined_at=moment(connection, at)), rows)
 
 
 def _joined(

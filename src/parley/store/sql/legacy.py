@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_,
 from parley.protocol.events import About
 from parley.protocol.types import ConversationId, ConversationKind, EntryKind, JoinPolicy, MessageId, ServerRole, UserId
 from parley.store.sql.fetch import Query, one_of
+from parley.store.sql.now import moment
 from parley.store.tables import away_marks, conversations, entries, members, users
 
 _c = conversations.c
@@ -53,7 +54,12 @@ def make_room(connection: Connection, name: str, at: int) -> ConversationId:
     """An open room without an owner. IntegrityError: somebody was faster with the name."""
     made = connection.execute(
         insert(conversations).values(
-            kind=ConversationKind.ROOM.value, name=name, join_policy=JoinPolicy.OPEN.value, lobby=False, created_at=at
+            kind=ConversationKind.ROOM.value,
+            name=name,
+            join_policy=JoinPolicy.OPEN.value,
+            lobby=False,
+            created_at=at,
+            changed_at=moment(connection, at),
         )
     ).inserted_primary_key
     assert made is not None
