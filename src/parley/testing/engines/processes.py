@@ -12,8 +12,15 @@ POLL_S = 0.02
 
 
 def alive(pid: int) -> bool:
-    """A process that has ended and was not yet waited for counts as gone."""
-    return _state(pid) not in {"", "Z", "X"}
+    """A process that has ended and was not yet waited for counts as gone, once the last of its threads has.
+
+    The first thread may be dead while another still holds the port.
+    """
+    fields = _fields(pid)
+    if not fields:
+        return False
+    state, threads = fields[0], int(fields[17])
+    return state not in {"Z", "X"} or threads > 1
 
 
 def works_in(pid: int, folder: Path) -> bool:
@@ -77,11 +84,6 @@ def descendants(pid: int) -> list[int]:
         found += below
         waiting += below
     return found
-
-
-def _state(pid: int) -> str:
-    fields = _fields(pid)
-    return fields[0] if fields else ""
 
 
 def _fields(pid: int) -> list[str]:
