@@ -25,6 +25,8 @@ from parley.protocol.types import ConversationId, MessageKind, UserId
 from parley.store.interface import Append, Appended, Mark, Marked, Outcome, Refused, StoreUnavailable
 
 TITLE_CHARS = 200
+ATTACHMENTS = 10
+OF_FILES = frozenset({MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE})
 RESERVED = "lobby"
 """The lobby is shown by this name: no other room takes it, in capitals neither."""
 
@@ -144,11 +146,27 @@ class Dispatch:
     def _refuse_message(self, command: SendMessage) -> Refusal | None:
         if command.kind is MessageKind.SYSTEM and "av_data" not in (command.legacy or {}):
             return Code.FORBIDDEN, "Only the server writes system messages."
-        if command.attachments or command.kind in (MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE):
-            return Code.UNSUPPORTED, "This server takes no files yet."
+        if command.attachments or command.kind in OF_FILES:
+            return self._refuse_files(command)
         if command.thread_of is not None:
             return Code.UNSUPPORTED, "This server has no threads yet."
         return self._refuse_text(command.text)
+
+    def _refuse_files(self, command: SendMessage) -> Refusal | None:
+        if not command.attachments:
+            return Code.BAD_PAYLOAD, f"A message of kind {command.kind} has attachments."
+        if command.kind is not MessageKind.TEXT and command.kind not in OF_FILES:
+            return Code.BAD_PAYLOAD, f"A message of kind {command.kind} has no attachments."
+        if len(command.attachments) > ATTACHMENTS:
+            return Code.TOO_LONG, f"A message has at most {ATTACHMENTS} attachments."
+        if len(set(command.attachments)) < len(command.attachments):
+            return Code.BAD_PAYLOAD, "attachments: each file once."
+        if command.kind is MessageKind.VOICE and len(command.attachments) > 1:
+            return Code.BAD_PAYLOAD, "A voice message is one recording."
+        if command.thread_of is not None:
+            return Code.UNSUPPORTED, "This server has no threads yet."
+        # A file may come with words, and need not.
+        return self._refuse_text(command.text) if command.text else None
 
     def _refuse_text(self, text: str | None) -> Refusal | None:
         if text is None or not text.strip():

@@ -81,6 +81,7 @@ class _Left(msgspec.Struct):
     reason: str
 
 
+_decode_attachment = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_created = msgspec.json.Decoder(Created).decode
 _decode_completed = msgspec.json.Decoder(Completed).decode
 
@@ -92,6 +93,11 @@ def created(message: MessageBody) -> bytes:
 def read_created(body: str | bytes) -> MessageBody:
     """The message of a stored `message.created` body, deleted or not."""
     return _decode_created(body).message
+
+
+def read_attachment(shown: str) -> dict[str, Any]:
+    """A file's `shown` as a message carries it: `{id, name, size, type, width?, height?, duration_ms?, waveform?}`."""
+    return _decode_attachment(shown)
 
 
 def emptied(message_id: MessageId, kind: str) -> bytes:

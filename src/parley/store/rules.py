@@ -133,8 +133,25 @@ def send(ledger: Ledger, append: Append, command: SendMessage) -> Outcome:
     message = bodies.MessageBody(str(id_), command.kind, command.text, reply_to, None, mentions)
     if command.legacy is not None:
         message.legacy = command.legacy
+    if command.attachments:
+        message.attachments = _attachments(ledger, append, command)
+        ledger.attach(command.attachments, id_, conversation)
     body = bodies.created(message)
     return _appended(ledger.append_message(conversation, append.actor, command.client_id, id_, body, append.name))
+
+
+def _attachments(ledger: Ledger, append: Append, command: SendMessage) -> list[dict[str, Any]]:
+    """As the message shows them, in the order asked for: one's own files, and what one may read at this moment."""
+    if append.guest_of is not None:
+        raise No(Code.FORBIDDEN, "Guests attach no files.")
+    found = ledger.attachable(command.attachments, append.actor)
+    if len(found) < len(command.attachments):
+        raise No(Code.UNKNOWN_FILE)
+    shown = [found[file_id] for file_id in command.attachments]
+    begins = {MessageKind.IMAGE: ("image/",), MessageKind.VOICE: ("audio/", "video/")}.get(command.kind, ("",))
+    if not all(file["type"].startswith(begins) for file in shown):
+        raise No(Code.BAD_PAYLOAD, f"kind {command.kind} wants files of that kind.")
+    return shown
 
 
 def _hears(ledger: Ledger, conversation: Conversation, user: UserId) -> bool:
