@@ -34,6 +34,8 @@ class RedisNode:
         self.metrics = metrics
         self.talker = Talker(url, metrics)
         self.listener = Listener(url, metrics)
+        # A silent talker would not notice that Redis has gone before its next pulse.
+        self.listener.on_down.append(self.talker.try_now)
         self.client: Redis = questions(url)
         self._resting_until = 0.0
         metrics.up.set_function(lambda: float(self.up))

@@ -58,6 +58,10 @@ class Talker(Line):
         self._idle.clear()
         return True
 
+    def try_now(self) -> None:
+        """There is reason to think that it is broken: find out before the next pulse."""
+        self._wake.set()
+
     def _drop(self, why: str, count: int = 1) -> bool:
         self.lost += count
         self._metrics.dropped.labels(why).inc(count)
