@@ -164,7 +164,8 @@ class Store:
         def transact(connection: Connection) -> None:
             try:
                 with connection.begin():
-                    answers.put((job(connection), None))
+                    result = job(connection)
+                answers.put((result, None))
             except Exception as error:
                 answers.put((None, error))
 

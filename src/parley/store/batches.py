@@ -110,9 +110,6 @@ class SqlBatches:
             return self._writer.broken
         try:
             return self._decide(connection, batch)
-        except StoreUnavailable as fenced:
-            log.warning("batch_fenced", error=str(fenced), appends=len(batch.appends))
-            return fenced
         except Exception as error:
             return self._refused(connection, error, len(batch.appends))
 
@@ -188,7 +185,7 @@ class SqlBatches:
             transaction.commit()
         except Exception as error:
             _roll_back(connection, transaction)
-            if self._inline or fault_of(error) is Fault.AGAIN:
+            if self._inline or isinstance(error, StoreUnavailable) or fault_of(error) is Fault.AGAIN:
                 raise
             raise CommitLost(written) from error
         return written.result

@@ -123,6 +123,8 @@ def told(error: Exception) -> str:
 
 def unavailable(error: Exception) -> StoreUnavailable | None:
     """What it says about the store; None: it is about the command, and another one may well go through."""
+    if isinstance(error, StoreUnavailable):
+        return error
     fault = fault_of(error)
     if fault is Fault.DATA:
         return None

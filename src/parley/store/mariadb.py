@@ -7,7 +7,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import NullPool, QueuePool
 
-from parley.store.bounds import IDLE_MS, LOCK_MS, STATEMENT_MS
+from parley.store.bounds import IDLE_MS, LOCK_MS, STATEMENT_MS, bound_transactions
 
 OLDEST = {"mariadb": (10, 6), "mysql": (8, 0, 17)}
 _CONNECT_S = 5
@@ -19,7 +19,9 @@ SQL_MODE = "STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_
 
 def writer_engine(url: URL) -> Engine:
     """One connection: a transaction sees what was committed before each of its statements, under its locks."""
-    return _engine(url, 1, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    engine = _engine(url, 1, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    bound_transactions(engine)
+    return engine
 
 
 def reader_engine(url: URL, readers: int) -> Engine:

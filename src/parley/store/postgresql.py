@@ -3,7 +3,7 @@
 from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-from parley.store.bounds import IDLE_MS, LOCK_MS, STATEMENT_MS
+from parley.store.bounds import IDLE_MS, LOCK_MS, STATEMENT_MS, bound_transactions
 
 OLDEST = 130_000
 _CONNECT_S = 5
@@ -13,7 +13,9 @@ _TCP = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "
 
 def writer_engine(url: URL) -> Engine:
     """One connection: a transaction sees what was committed before each of its statements, under its locks."""
-    return _engine(url, 1, default_transaction_isolation="read committed")
+    engine = _engine(url, 1, default_transaction_isolation="read committed")
+    bound_transactions(engine)
+    return engine
 
 
 def reader_engine(url: URL, readers: int) -> Engine:

@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from parley.store.failures import unavailable
+from parley.store import changes
+from parley.store.failures import Fault, fault_of, unavailable
 from parley.store.interface import StoreBroken, StoreUnavailable
 
 log = structlog.get_logger()
@@ -43,6 +44,8 @@ class Writer:
         """Set once an fsync has failed. The next one may succeed and prove nothing, so nothing is written any more."""
 
     def start(self) -> None:
+        """Blocks until it is connected. Raises the driver's error if it cannot be."""
+        self._connection = self._engine.connect()
         self._thread.start()
 
     def submit(self, job: Callable[[Connection], None]) -> None:
@@ -78,20 +81,24 @@ class Writer:
         """For whoever has the connection, when a transaction has failed: `failures.unavailable`, and nothing stays
         open."""
         found = unavailable(error)
+        if fault_of(error) is Fault.LOST:
+            # Statements that go past SQLAlchemy do not tell it.
+            connection.invalidate()
         if isinstance(found, StoreBroken) and self.broken is None:
             self.broken = found
             self.on_broken(found)
         try:
             # SQLAlchemy takes a failed COMMIT for the end of the transaction; the driver need not.
-            connection.connection.rollback()
+            if not connection.invalidated:
+                connection.connection.rollback()
         except Exception:
             connection.invalidate()
         return found
 
     def _run(self) -> None:
+        assert self._connection is not None
         # After a lost connection SQLAlchemy makes a new one by itself when the next transaction begins.
-        with self._engine.connect() as connection:
-            self._connection = connection
+        with self._connection as connection:
             while (job := self._jobs.get()) is not None:
                 try:
                     job(connection)
@@ -118,10 +125,25 @@ class SqlDatabase:
 
     def _read(self, question: Callable[[Connection], T]) -> T:
         try:
-            with self._readers.connect() as connection, connection.begin():
-                return question(connection)
+            try:
+                return self._ask(question)
+            except DBAPIError as error:
+                if fault_of(error) is not Fault.LOST:
+                    raise
+                # One that lay in the pool since before the database was away; another one is made.
+                return self._ask(question)
         except DBAPIError as error:
             raise (unavailable(error) or error) from error
+
+    def _ask(self, question: Callable[[Connection], T]) -> T:
+        with self._readers.connect() as connection:
+            try:
+                with connection.begin():
+                    return question(connection)
+            except DBAPIError as error:
+                if fault_of(error) is Fault.LOST:
+                    connection.invalidate()
+                raise
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         if self.writer.waiting >= WRITES_WAITING:
@@ -141,8 +163,7 @@ class SqlDatabase:
             try:
                 if self.writer.broken is not None:
                     raise self.writer.broken
-                with connection.begin():
-                    result = change(connection)
+                result = changes.run(self.writer, connection, change)
             except Exception as error:
                 loop.call_soon_threadsafe(settle, None, self.writer.failed(connection, error) or error)
             else:
