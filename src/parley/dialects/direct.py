@@ -11,7 +11,7 @@ import msgspec
 
 from parley.client_ids import new_client_id
 from parley.dialects.base import Request
-from parley.dialects.shared import content_of, decode_object, encode, text_of
+from parley.dialects.shared import Links, answer_of, content_of, decode_object, encode, no_links, text_of
 from parley.protocol.bodies import MessageBody, read_created
 from parley.protocol.commands import Ping, SendMessage
 from parley.protocol.errors import BadFrame, ChatError, Code
@@ -54,7 +54,10 @@ class DirectCodec:
     name = "direct"
     may_hush = True
 
-    def __init__(self, lobby_id: ConversationId, rooms: Callable[[str], ConversationId | None]) -> None:
+    def __init__(
+        self, lobby_id: ConversationId, rooms: Callable[[str], ConversationId | None], links: Links = no_links
+    ) -> None:
+        self._links = links
         self._lobby_id = lobby_id
         self._rooms = rooms
 
@@ -100,11 +103,15 @@ class DirectCodec:
 
     def entries(self, about: About, head: int, more: bool, entries: Sequence[Entry]) -> Sequence[bytes]:
         """A frame for each new message, and one for a group's end; this dialect has none for anything else."""
-        shown = [_shown(about, entry) for entry in entries]
+        shown = [_shown(about, entry, self._links) for entry in entries]
         return [encode(said) for said in shown if said is not None]
 
     def signal(self, signal: Signal) -> bytes | None:
         """`direct.system` tells that a group began (`group_create`) or ended (`group_dismiss`) for this user."""
+        if signal.type == "notice" and "at" in signal.payload:
+            # The assistant's: that it cannot be asked.
+            told = {field: signal.payload[field] for field in ("code", "name", "message")}
+            return encode({"error": told})
         if signal.type != "direct.system":
             return None
         info = msgspec.convert(signal.payload["groupInfo"], _GroupInfo)
@@ -153,19 +160,19 @@ def _beside(content_type: int, content: str) -> dict[str, str] | None:
     return legacy
 
 
-def _shown(about: About, entry: Entry) -> _Said | None:
+def _shown(about: About, entry: Entry, links: Links) -> _Said | None:
     if entry.kind == EntryKind.MESSAGE_CREATED:
-        return _said(about, entry)
+        return _said(about, entry, *_content(read_created(entry.body), links))
+    if entry.kind == EntryKind.MESSAGE_COMPLETED:
+        return _said(about, entry, TEXT, answer_of(entry))
     if entry.kind == EntryKind.CONVERSATION_CLOSED:
         info = _GroupInfo(str(about.conversation_id), about.title or about.name or "", [], str(entry.by))
         return _System(info.group_id, "", info.creator_id, SYSTEM, "", TEXT, "group_dismiss", info)
     return None
 
 
-def _said(about: About, entry: Entry) -> _Said | None:
+def _said(about: About, entry: Entry, content_type: int, content: str) -> _Said | None:
     """None for what this dialect has nothing to show of."""
-    message = read_created(entry.body)
-    content_type, content = _content(message)
     if not content:
         return None
     if about.pair is not None:
@@ -176,16 +183,18 @@ def _said(about: About, entry: Entry) -> _Said | None:
     return _Said(group, "", str(entry.by), GROUP, content, content_type)
 
 
-def _content(message: MessageBody) -> tuple[int, str]:
+def _content(message: MessageBody, links: Links) -> tuple[int, str]:
     """`contentType` and `content`, also of what another dialect wrote: its pictures are pictures here too."""
     legacy = message.legacy or {}
     if "av_data" in legacy:
         # The frames of a call say something only to the dialect that began it.
         return TEXT, ""
+    if message.kind == MessageKind.IMAGE and len(message.attachments) == 1 and not message.text:
+        return IMAGE, links(message.attachments[0])
     if message.kind == MessageKind.STICKER:
         return STICKER, content_of(message)
     if legacy.get("content_type") == str(IMAGE):
         return IMAGE, content_of(message)
     if legacy.get("file_type", "").startswith("image/") and legacy.get("url"):
         return IMAGE, legacy["url"]
-    return TEXT, content_of(message)
+    return TEXT, content_of(message, links)

@@ -14,8 +14,18 @@ import msgspec
 
 from parley.client_ids import new_client_id
 from parley.dialects.base import Request
-from parley.dialects.shared import content_of, decode_object, encode, local_time, name_of, text_of
-from parley.protocol.bodies import read_created
+from parley.dialects.shared import (
+    Links,
+    answer_of,
+    content_of,
+    decode_object,
+    encode,
+    local_time,
+    name_of,
+    no_links,
+    text_of,
+)
+from parley.protocol.bodies import MessageBody, read_created
 from parley.protocol.commands import Command, SendMessage, SignalCall
 from parley.protocol.errors import BadFrame, ChatError, Code
 from parley.protocol.events import About, Ack, Entry, Signal
@@ -26,6 +36,8 @@ WELCOME = "欢迎来到kama聊天服务器"
 BUSY = "由于目前同一时间过多用户发送消息，消息发送失败，请稍后重试"
 LOGGED_OUT = "已退出登录"
 """The last frame before a connection is closed by `POST /ws/logout`."""
+KAMA_LOGOUT = "node.kama_logout"
+"""The signal to a user's kama sockets on every node: say that and close."""
 NO_CLIENT_ID = "clientId获取失败"
 """The `msg` of the answer to a request that names no client."""
 
@@ -67,7 +79,8 @@ class KamaCodec:
     name = "kama"
     may_hush = True
 
-    def __init__(self, text_type: int = 1) -> None:
+    def __init__(self, text_type: int = 1, links: Links = no_links) -> None:
+        self._links = links
         self._text_type = text_type
 
     def decode(self, frame: str) -> Request:
@@ -113,12 +126,35 @@ class KamaCodec:
 
     def entries(self, about: About, head: int, more: bool, entries: Sequence[Entry]) -> Sequence[bytes]:
         """A frame for each new message and each kept call frame; this dialect has none for anything else."""
-        created = [self._said(about, entry) for entry in entries if entry.kind == EntryKind.MESSAGE_CREATED]
-        return [encode(said) for said in created if said is not None]
+        shown = [said for entry in entries for said in self._shown(about, entry)]
+        return [encode(said) for said in shown if said is not None]
 
-    def _said(self, about: About, entry: Entry) -> _Said | None:
+    def _shown(self, about: About, entry: Entry) -> Sequence[_Said | None]:
+        if entry.kind == EntryKind.MESSAGE_CREATED:
+            message = read_created(entry.body)
+            return self._files(about, entry, message) if message.attachments else [self._said(about, entry, message)]
+        return [self._answered(about, entry)]
+
+    def _files(self, about: About, entry: Entry, message: MessageBody) -> Sequence[_Said]:
+        """A frame for each file; what was written stands in the first."""
+        who = (f"U{entry.by}", name_of(entry), "", _addressed(about, entry))
+        at, text = local_time(entry.at), message.text or ""
+        return [
+            _Said(
+                *who, FILE, "" if number else text, self._links(file), file["type"], file["name"], str(file["size"]), at
+            )
+            for number, file in enumerate(message.attachments)
+        ]
+
+    def _answered(self, about: About, entry: Entry) -> _Said | None:
+        text = answer_of(entry) if entry.kind == EntryKind.MESSAGE_COMPLETED else ""
+        if not text:
+            return None
+        who = (f"U{entry.by}", name_of(entry), "", _addressed(about, entry))
+        return _Said(*who, self._text_type, text, "", "", "", "", local_time(entry.at))
+
+    def _said(self, about: About, entry: Entry, message: MessageBody) -> _Said | None:
         """None for what there is nothing to show of: a deleted message."""
-        message = read_created(entry.body)
         legacy = message.legacy or {}
         own = legacy if legacy.get("dialect") == "kama" else {}
         who = (f"U{entry.by}", name_of(entry), own.get("send_avatar", ""), _addressed(about, entry))
@@ -135,6 +171,9 @@ class KamaCodec:
 
     def signal(self, signal: Signal) -> bytes | None:
         """`call.frame` (user ids `from`, `to`; `from_name`; `data`: the `av_data`): a call frame that is not kept."""
+        if signal.type == "notice" and "at" in signal.payload:
+            # The assistant's: that it cannot be asked.
+            return str(signal.payload["message"]).encode()
         if signal.type != "call.frame":
             return None
         call = signal.payload

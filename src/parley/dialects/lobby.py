@@ -8,14 +8,30 @@ from typing import Any
 
 from parley.client_ids import new_client_id
 from parley.dialects.base import Request
-from parley.dialects.shared import clean, clean_all, content_of, encode, local_time, name_of, read_created, text_of
+from parley.dialects.shared import (
+    Links,
+    answer_of,
+    clean,
+    clean_all,
+    content_of,
+    encode,
+    local_time,
+    local_time_of,
+    name_of,
+    names_of,
+    no_links,
+    read_created,
+    text_of,
+)
+from parley.protocol.bodies import MessageBody
 from parley.protocol.commands import Command, Ping, SendMessage, SetLabel
 from parley.protocol.errors import BadFrame, ChatError
 from parley.protocol.events import About, Ack, Entry, Signal
 from parley.protocol.types import ConversationId, EntryKind
 
 SYSTEM_ID, SYSTEM_NAME = "system", "系统"
-RESERVED = frozenset({"ai", SYSTEM_ID, SYSTEM_NAME})
+ASSISTANT_ID = "ai"
+RESERVED = frozenset({ASSISTANT_ID, SYSTEM_ID, SYSTEM_NAME})
 
 LABEL = ("userid", "userphone", "username")
 """What a client says that it is called; only these can pose as somebody."""
@@ -23,12 +39,6 @@ KEPT = ("userid", "userphone", "email", "username", "image", "time", "filelink")
 KEPT_CHARS = 512
 SHOWN_IF_GIVEN = ("email", "username", "image")
 """The others are always there, empty if need be."""
-
-
-def question_of(text: str) -> str | None:
-    """What the assistant is asked by `@ai question` or `/ai question`; None for every other text."""
-    parts = text.split(maxsplit=1)
-    return parts[1].rstrip() if len(parts) == 2 and parts[0] in {"@ai", "/ai"} else None
 
 
 class LobbyCodec:
@@ -48,7 +58,8 @@ class LobbyCodec:
     name = "lobby"
     may_hush = False
 
-    def __init__(self, lobby_id: ConversationId, reserved: Iterable[str] = ()) -> None:
+    def __init__(self, lobby_id: ConversationId, reserved: Iterable[str] = (), links: Links = no_links) -> None:
+        self._links = links
         self.room_id = lobby_id
         self._reserved = frozenset(_key(name) for name in (*RESERVED, *reserved))
 
@@ -96,12 +107,21 @@ class LobbyCodec:
         return None
 
     def entries(self, about: About, head: int, more: bool, entries: Sequence[Entry]) -> Sequence[bytes]:
-        """New messages only: these clients know neither edits nor deletes, reactions or members."""
-        frames = (self._shown(entry) for entry in entries if entry.kind == EntryKind.MESSAGE_CREATED)
+        """New messages only, an assistant's when it has ended: these clients know neither edits nor deletes,
+        reactions or members."""
+        frames = (self._shown(entry) for entry in entries)
         return [frame for frame in frames if frame is not None]
 
     def _shown(self, entry: Entry) -> bytes | None:
+        if entry.kind == EntryKind.MESSAGE_COMPLETED:
+            text = answer_of(entry)
+            return _chat_frame(ASSISTANT_ID, name_of(entry), text, local_time(entry.at)) if text else None
+        return self._said(entry) if entry.kind == EntryKind.MESSAGE_CREATED else None
+
+    def _said(self, entry: Entry) -> bytes | None:
         message = read_created(entry.body)
+        if message.attachments:
+            return self._with_file(entry, message)
         content = content_of(message)
         if not content:
             return None
@@ -120,6 +140,12 @@ class LobbyCodec:
             {field: legacy[field] for field in SHOWN_IF_GIVEN if field in legacy},
         )
 
+    def _with_file(self, entry: Entry, message: MessageBody) -> bytes:
+        """The first file is the frame's link; the links of more stand in its text, a line each."""
+        first, *more = map(self._links, message.attachments)
+        text = "\n".join([message.text or names_of(message), *more])
+        return _chat_frame(str(entry.by), name_of(entry), text, local_time(entry.at), first)
+
     def signal(self, signal: Signal) -> bytes | None:
         """`presence.came` and `presence.went` carry `userid` and `userphone`; a `notice`, the assistant's answer among
         them, carries these, `message`, `time` and, of a file, `filelink`. A notice without a `userphone` is another
@@ -131,9 +157,16 @@ class LobbyCodec:
                 return encode({"online": {"userid": userid, "userphone": userphone}})
             case "presence.went":
                 return encode({"offline": {"userid": userid, "userphone": userphone}})
+            case "upload.progress" if payload.get("quarter"):
+                percent = 100 * payload["offset"] // max(payload["size"], 1)
+                text = f"{signal.by_name} 正在上传 {payload['name']}（{percent}%）"
+                return _chat_frame(SYSTEM_ID, SYSTEM_NAME, text, "")
             case "notice" if "userphone" in payload:
                 text, time = payload.get("message", ""), payload.get("time", "")
                 return _chat_frame(userid, userphone, text, time, payload.get("filelink"))
+            case "notice" if "at" in payload:
+                # The assistant's: that it cannot be asked.
+                return _chat_frame(SYSTEM_ID, SYSTEM_NAME, payload["message"], local_time_of(payload["at"]))
             case _:
                 return None
 

@@ -7,7 +7,18 @@ from typing import Any
 from parley.client_ids import new_client_id
 from parley.clock import rfc3339
 from parley.dialects.base import Request
-from parley.dialects.shared import color_of, content_of, decode_object, encode, name_of, read_created, text_of
+from parley.dialects.shared import (
+    Links,
+    answer_of,
+    color_of,
+    content_of,
+    decode_object,
+    encode,
+    name_of,
+    no_links,
+    read_created,
+    text_of,
+)
 from parley.protocol.commands import Command, Ping, SendMessage, SetTyping
 from parley.protocol.errors import BadFrame, ChatError, Code
 from parley.protocol.events import About, Ack, Entry, Signal
@@ -33,7 +44,8 @@ class RoomCodec:
     name = "room"
     may_hush = False
 
-    def __init__(self, room_id: ConversationId, name: str) -> None:
+    def __init__(self, room_id: ConversationId, name: str, links: Links = no_links) -> None:
+        self._links = links
         self.room_id = room_id
         self.room = name
 
@@ -67,12 +79,17 @@ class RoomCodec:
         """`init` takes its place: it is a signal, because it says who is there."""
 
     def entries(self, about: About, head: int, more: bool, entries: Sequence[Entry]) -> Sequence[bytes]:
-        """New messages only: these clients know neither edits nor deletes, reactions or roles."""
-        frames = (self._shown(entry) for entry in entries if entry.kind == EntryKind.MESSAGE_CREATED)
+        """New messages only, an assistant's when it has ended: these clients know neither edits nor deletes,
+        reactions or roles."""
+        frames = (self._shown(entry) for entry in entries)
         return [frame for frame in frames if frame is not None]
 
     def _shown(self, entry: Entry) -> bytes | None:
-        content = content_of(read_created(entry.body))
+        if entry.kind == EntryKind.MESSAGE_CREATED:
+            return self._said(entry, content_of(read_created(entry.body), self._links))
+        return self._said(entry, answer_of(entry)) if entry.kind == EntryKind.MESSAGE_COMPLETED else None
+
+    def _said(self, entry: Entry, content: str) -> bytes | None:
         if not content:
             return None
         return _frame(
@@ -102,6 +119,9 @@ class RoomCodec:
         if signal.type == "notice" and "content" in payload:
             created_at = payload.get("created_at", "")
             return _frame("message", {"type": "system", "content": payload["content"], "created_at": created_at})
+        if signal.type == "notice" and "at" in payload:
+            # The assistant's: that it cannot be asked.
+            return _frame("message", {"type": "system", "content": payload["message"], "created_at": payload["at"]})
         return None
 
     def ack(self, ref: str | None, ack: Ack) -> None:

@@ -2,17 +2,21 @@
 stored. Pure, as the codecs are."""
 
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from parley.protocol.bodies import MessageBody, read_created
+from parley.protocol.bodies import MessageBody, read_completed, read_created
 from parley.protocol.errors import BadFrame
 from parley.protocol.events import Entry
+from parley.protocol.notices import SORRY
+from parley.protocol.types import AnswerStatus
 
 __all__ = [
-    "clean", "clean_all", "color_of", "content_of", "decode_object", "encode", "local_time", "name_of", "read_created",
-    "text_of",
+    "Links", "answer_of", "clean", "clean_all", "color_of", "content_of", "decode_object", "encode", "local_time",
+    "local_time_of", "name_of", "names_of", "no_links", "read_created", "text_of",
 ]  # fmt: skip
 
 COLORS = (
@@ -30,6 +34,14 @@ def local_time(ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms // 1000))
 
 
+def local_time_of(rfc3339: str) -> str:
+    """The same of a time as the native protocol writes it; empty for what is none."""
+    try:
+        return local_time(int(datetime.fromisoformat(rfc3339).timestamp() * 1000))
+    except ValueError:
+        return ""
+
+
 def color_of(user_id: int) -> str:
     """A user's colour: the same on every node, on every connection and for ever."""
     return COLORS[user_id % len(COLORS)]
@@ -40,14 +52,41 @@ def name_of(entry: Entry) -> str:
     return entry.by_name or f"u{entry.by}"
 
 
-def content_of(message: MessageBody) -> str:
+Links = Callable[[dict[str, Any]], str]
+"""The address of a file, from the attachment in a message: made anew for each frame, because it expires."""
+
+
+def no_links(_attachment: dict[str, Any]) -> str:
+    """For codecs that are given none."""
+    return ""
+
+
+def content_of(message: MessageBody, links: Links | None = None) -> str:
     """A message as one text, for dialects whose messages are that: what is written, or else the link an older frame
-    brought, or else the names of its files. Empty for a deleted one: nothing is left to show."""
+    brought, or else the names of its files. With `links`, the files' links stand after what is written, a line each.
+    Empty for a deleted one: nothing is left to show."""
+    if links is not None and message.attachments:
+        found = [link for link in map(links, message.attachments) if link]
+        if found:
+            return "\n".join([*([message.text] if message.text else []), *found])
     if message.text:
         return message.text
     if message.legacy is not msgspec.UNSET and message.legacy.get("url"):
         return message.legacy["url"]
+    return names_of(message)
+
+
+def names_of(message: MessageBody) -> str:
     return ", ".join(str(file["name"]) for file in message.attachments if file.get("name"))
+
+
+def answer_of(entry: Entry) -> str:
+    """An assistant's whole answer, for dialects that are shown it at its end; one that broke off says so in the words
+    that these clients know. Empty: there is nothing to show."""
+    ended = read_completed(entry.body)
+    if not ended.text or ended.status != AnswerStatus.INTERRUPTED or ended.text == SORRY:
+        return ended.text or ""
+    return f"{ended.text}\n\n{SORRY}"
 
 
 def clean(text: str, field: str) -> str:

@@ -4,8 +4,8 @@ import asyncio
 import itertools
 import secrets
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection
@@ -51,8 +51,11 @@ class Legacy:
         *,
         rooms: int,
         reserved: Sequence[str] = (),
+        links: Callable[[dict[str, Any]], str] = lambda _: "",
     ) -> None:
-        """`rooms`: how many conversations there may be, 0 for no bound; `reserved`: names no guest may have."""
+        """`rooms`: how many conversations there may be, 0 for no bound; `reserved`: names no guest may have; `links`:
+        the address of a message's attachment, for frames."""
+        self.links = links
         self._database = database
         self._clock = clock
         self._conversations = conversations
