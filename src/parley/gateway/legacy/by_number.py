@@ -127,7 +127,7 @@ class DirectManners(ByNumber):
 
     async def codec(self) -> Codec:
         if self._codec is None:
-            self._codec = DirectCodec(await self.legacy.lobby(), self._room_named)
+            self._codec = DirectCodec(await self.legacy.lobby(), self._room_named, self.legacy.links)
         return self._codec
 
     def _room_named(self, name: str) -> ConversationId | None:
@@ -230,7 +230,7 @@ class KamaManners(ByNumber):
         dispatch: Dispatch, fanout: FanOut, *, text_type: int, trust_client_id: bool,
     ) -> None:  # fmt: skip
         super().__init__(hub, legacy, catch_up, performer, door)
-        self._codec = KamaCodec(text_type)
+        self._codec = KamaCodec(text_type, self.legacy.links)
         self._dispatch = dispatch
         self._fanout = fanout
         self._trust = trust_client_id

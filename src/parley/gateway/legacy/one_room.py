@@ -83,7 +83,7 @@ class LobbyManners(OneRoom):
         lobby = await self.legacy.lobby()
         # No await from the look to the setting: a second codec would have every frame made twice.
         if self._codec is None:
-            self._codec = LobbyCodec(lobby, self.legacy.reserved)
+            self._codec = LobbyCodec(lobby, self.legacy.reserved, self.legacy.links)
         return self._codec
 
     async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
@@ -210,7 +210,7 @@ class RoomManners(OneRoom):
         """One for all sockets of a room, so that its frames are made once."""
         known = self._codecs.get(room)
         if known is None:
-            known = self._codecs[room] = RoomCodec(room, name)
+            known = self._codecs[room] = RoomCodec(room, name, self.legacy.links)
         return known
 
     def detached(self, connection: Connection, conversation_id: ConversationId) -> None:
