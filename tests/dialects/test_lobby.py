@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from tests.dialects import golden
 
 from parley.dialects.base import Codec
-from parley.dialects.lobby import KEPT_CHARS, LobbyCodec, question_of
+from parley.dialects.lobby import KEPT_CHARS, LobbyCodec
 from parley.dialects.shared import local_time
 from parley.protocol import bodies, commands
 from parley.protocol.errors import ERRORS, BadFrame, ChatError
 from parley.protocol.events import About, Ack, Entry, Signal
 from parley.protocol.types import ConversationId, EntryKind, UserId
+from parley.services.assistant.asking import question_of
 
 LOBBY = ConversationId(1)
 ABOUT = About(LOBBY, "room", "lobby", lobby=True)

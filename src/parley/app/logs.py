@@ -6,12 +6,11 @@ from typing import Protocol
 
 from parley.app.stores import Store
 from parley.clock import Clock
-from parley.fanout.interface import FanOut
 from parley.log.appender import Appender
 from parley.log.direct import DirectLog
 from parley.log.envelope import Origin
 from parley.log.figures import AppenderMetrics
-from parley.log.interface import Log
+from parley.log.interface import Log, Publish
 from parley.log.kafka import KafkaLog
 from parley.log.kafka_results import Answers
 from parley.log.kafka_topics import Topic, check_topics, log_topics, stream_topic
@@ -59,17 +58,17 @@ def open_log(
     settings: Settings,
     topics: Partitions,
     store: Store,
-    fanout: FanOut,
+    publish: Publish,
     clock: Clock,
     metrics: Metrics,
     turn_done: Callable[[], None],
     on_broken: Callable[[StoreBroken], None],
 ) -> Way:
-    """The log of this process's roles. Needs a running event loop."""
+    """The log of this process's roles; `publish` is told what it has committed. Needs a running event loop."""
     kafka = settings.log.kind == "kafka"
     direct = DirectLog(
         store.batches,
-        fanout.publish,
+        publish,
         turn_done=turn_done,
         on_broken=on_broken,
         # Over Kafka it only moves marks: a batch is then what the appender writes.
@@ -77,7 +76,7 @@ def open_log(
     )
     if not kafka:
         return Direct(direct)
-    return OverKafka(settings, topics, direct, store, fanout, clock, metrics, turn_done, on_broken)
+    return OverKafka(settings, topics, direct, store, publish, clock, metrics, turn_done, on_broken)
 
 
 class Direct:
@@ -107,7 +106,7 @@ class OverKafka:
         topics: Partitions,
         marks: DirectLog,
         store: Store,
-        fanout: FanOut,
+        publish: Publish,
         clock: Clock,
         metrics: Metrics,
         turn_done: Callable[[], None],
@@ -134,7 +133,7 @@ class OverKafka:
             )
             self._answers.here(origin.boot, self._gateway.settle)
         if "appender" in settings.server.roles:
-            self._appender = self._make_appender(kafka, store, fanout, clock, metrics, turn_done, on_broken)
+            self._appender = self._make_appender(kafka, store, publish, clock, metrics, turn_done, on_broken)
         # Nobody asks an appender without a gateway for anything.
         self.log: Log = self._gateway or marks
 
@@ -142,7 +141,7 @@ class OverKafka:
         self,
         kafka: Kafka,
         store: Store,
-        fanout: FanOut,
+        publish: Publish,
         clock: Clock,
         metrics: Metrics,
         turn_done: Callable[[], None],
@@ -154,7 +153,7 @@ class OverKafka:
             store=store.batches,
             places=Places(store.database, clock, kafka.commands),
             answers=self._answers,
-            publish=fanout.publish,
+            publish=publish,
             turn_done=turn_done,
             on_broken=on_broken,
             metrics=AppenderMetrics(lag=metrics.kafka_lag, poison=metrics.kafka_poison),

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import hmac
+from collections.abc import Sequence
 
 import structlog
 from fastapi import FastAPI
 
+from parley.app.assistant import AssistantParts
 from parley.app.between import open_between
 from parley.app.company import Company
 from parley.app.files import FileParts
@@ -85,7 +87,7 @@ class Parley:
             settings,
             topics or {},
             store,
-            self.fanout,
+            self._publish,
             self.clock,
             self.metrics,
             turn_done=self.outbound.flush,
@@ -112,6 +114,19 @@ class Parley:
         self.uploads, self.chunked = self._file_parts.uploads, self._file_parts.chunked
         self.files = self._file_parts.files
         self.dispatch = Dispatch(self.log, self.conversations, text_chars=limits.text_chars)
+
+        self.assistant = AssistantParts(
+            settings,
+            database=self.database,
+            clock=self.clock,
+            log=self.log,
+            fanout=self.fanout,
+            growing=self.hub.growing,
+            registry=self.metrics.registry,
+        )
+        if "appender" not in settings.server.roles:
+            # What it asks for is committed elsewhere, and heard of here like anything else.
+            self.hub.on_entries = self.assistant.heard
 
         self.legacy = Legacy(
             self.database, self.clock, self.conversations, self.history, rooms=limits.rooms,
@@ -152,6 +167,7 @@ class Parley:
             manners=self._manners(sessions),
             catch_up=self.catch_up,
         )
+        sessions.assistant = self.assistant
         self.marked = sessions.marked
         self.hub.on_session_ended = self.gateway.end_session
         self.company = Company(self.hub, store, self.accounts, self.broken.set)
@@ -197,6 +213,13 @@ class Parley:
     def degraded(self) -> list[str]:
         return [] if self.between.degraded is None else [self.between.degraded]
 
+    def _publish(self, entries: Sequence[Entry]) -> None:
+        """What this process has just committed: to whoever hears it, and to the assistant, which may be asked in
+        it."""
+        self.fanout.publish(entries)
+        if self.serves_clients:
+            self.assistant.heard(entries)
+
     def _announce(self, conversation_id: ConversationId, made: list[Entry], users: list[UserId]) -> None:
         """A conversation was made: its first entries invite their members; a direct has none and invites both by
         hand."""
@@ -225,6 +248,8 @@ class Parley:
             self.store.close()
             raise
         self._file_parts.start()
+        if self.serves_clients:
+            await self.assistant.start()
         self.wheel.start()
         self.company.start()
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
@@ -234,6 +259,7 @@ class Parley:
         while True:
             try:
                 await self.legacy.sweep_guests(frozenset(self.hub.users))
+                await self.assistant.sweep()
             except StoreUnavailable as error:
                 log.warning("guests_not_swept", error=str(error))
             await asyncio.sleep(SWEEP_SECONDS)
@@ -241,7 +267,9 @@ class Parley:
     async def stop(self) -> None:
         """Drain: refuse what is new as retryable, settle what was accepted, send everybody away, close the store."""
         self._sweeping.cancel()
+        await self.assistant.stop()
         await self.gateway.drain(self.log.drain)
+        await self.assistant.close()
         await self.company.stop()
         await self.way.stop()
         await self._file_parts.close()

@@ -6,7 +6,7 @@ subscriber joins with the last seq it was sent by pages, and one that is ahead o
 feed has passed that seq.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from parley.dialects.base import Codec
@@ -20,6 +20,8 @@ FRAME_ENTRIES = 200
 FRAME_BYTES = 262_144
 
 NATIVE = "native"
+
+CameLive = Callable[["Feed", Connection], None]
 
 
 class Attendance(Protocol):
@@ -36,15 +38,19 @@ class Feed:
     """`head` is the last seq this node has passed on, or None while it has passed on nothing and nobody is live."""
 
     __slots__ = (
-        "about", "attendance", "conversation_id", "deliveries", "encodings", "head", "hold", "known", "late", "live",
-        "outbound", "tracking",
+        "about", "attendance", "came_live", "conversation_id", "deliveries", "encodings", "head", "hold", "known",
+        "late", "live", "outbound", "tracking",
     )  # fmt: skip
 
-    def __init__(self, conversation_id: ConversationId, outbound: Outbound) -> None:
+    def __init__(
+        self, conversation_id: ConversationId, outbound: Outbound, came_live: CameLive = lambda _feed, _connection: None
+    ) -> None:
+        """`came_live` is told of each subscriber once it hears everything from now on."""
         self.conversation_id = conversation_id
         self.about = About(conversation_id)
         """All that is known of it where a dialect's frames say more than its id."""
         self.outbound = outbound
+        self.came_live = came_live
         self.head: int | None = None
         self.known = 0
         """The highest seq that is known to be stored, while the feed is behind it; else 0."""
@@ -92,6 +98,7 @@ class Feed:
 
     def _go_live(self, connection: Connection) -> None:
         self.live.setdefault(connection.codec, {})[connection] = None
+        self.came_live(self, connection)
 
     def remove(self, connection: Connection) -> None:
         connection.feeds.discard(self)

@@ -9,6 +9,7 @@ from parley.gateway import hold
 from parley.gateway.connection import Connection, Outbound
 from parley.gateway.feed import Feed
 from parley.gateway.framing import frame
+from parley.gateway.growing import DELTA, Growing
 from parley.protocol.commands import Actor
 from parley.protocol.errors import Close
 from parley.protocol.events import Entry, Signal
@@ -43,8 +44,12 @@ class Hub:
         """Who understands signals `AMONG_NODES`, by their type."""
         self.users: dict[UserId, dict[Connection, None]] = {}
         self.feeds: dict[ConversationId, Feed] = {}
+        self.growing = Growing(self.feeds)
+        """Answers of the assistant under way."""
         self.on_presence: Callable[[UserId, bool], None] | None = None
         """Called when a user's first connection comes and when the last one goes."""
+        self.on_entries: Callable[[Sequence[Entry]], None] | None = None
+        """Told of all that is published here, in no order that could be relied on."""
         self.on_session_ended: Callable[[SessionId | None, UserId], None] | None = None
         self.on_listening: Callable[[Collection[ConversationId] | None], None] | None = None
 
@@ -105,7 +110,7 @@ class Hub:
         """Begin to note what is published, before the store is read; `untrack` ends it."""
         feed = self.feeds.get(conversation_id)
         if feed is None:
-            feed = self.feeds[conversation_id] = Feed(conversation_id, self.outbound)
+            feed = self.feeds[conversation_id] = Feed(conversation_id, self.outbound, self.growing.came)
             if self.ears is not None:
                 self.ears.hear(conversation_id)
         feed.tracking += 1
@@ -126,6 +131,7 @@ class Hub:
         feed.hold.clear()
         if feed.attendance is not None:
             feed.attendance.close()
+        self.growing.unheard(feed.conversation_id)
         if self.ears is not None:
             self.ears.unhear(feed.conversation_id)
 
@@ -133,6 +139,10 @@ class Hub:
 
     def publish(self, entries: Sequence[Entry]) -> None:
         """Entries of one batch in log order, after their commit."""
+        if self.growing:
+            self.growing.ended(entries)
+        if self.on_entries is not None:
+            self.on_entries(entries)
         if len(entries) == 1:
             self._publish(entries)
             return
@@ -254,6 +264,9 @@ class Hub:
             self.tell(connection, signal)
 
     def tell_conversation(self, conversation_id: ConversationId, signal: Signal, without: UserId | None = None) -> None:
+        if signal.type == DELTA:
+            # Also where nobody hears it yet: whoever comes is told all of it.
+            self.growing.heard(signal)
         feed = self.feeds.get(conversation_id)
         if feed is None:
             return

@@ -23,6 +23,7 @@ from parley.gateway.limits import BAD_FRAMES, Bucket
 from parley.gateway.typing_notices import TypingNotices
 from parley.gateway.watching import Watching
 from parley.protocol.commands import (
+    Actor,
     CancelAssistant,
     Command,
     Durable,
@@ -35,7 +36,7 @@ from parley.protocol.commands import (
 )
 from parley.protocol.errors import BadFrame, ChatError, Close, Code
 from parley.protocol.events import Ack, Signal
-from parley.protocol.types import ConversationId, UserId
+from parley.protocol.types import ConversationId, MessageId, UserId
 from parley.store.interface import Appended, Marked, Outcome, Refused, StoreUnavailable
 
 log = structlog.get_logger()
@@ -47,6 +48,11 @@ INBOX = 100
 class Acquaintance(Protocol):
     async def shares_conversation(self, user_id: UserId, other_ids: list[UserId]) -> set[UserId]:
         """Those of `other_ids` whose presence the user may see."""
+
+
+class Assistant(Protocol):
+    async def cancel(self, actor: Actor, conversation_id: ConversationId, message_id: MessageId) -> None:
+        """Raises ChatError."""
 
 
 class Sessions:
@@ -72,6 +78,8 @@ class Sessions:
         self._watching = watching
         self._acquaintance = acquaintance
         self._bucket = bucket
+        self.assistant: Assistant | None = None
+        """None: nobody answers here."""
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ephemeral: dict[type[Command], Callable[[Connection, str | None, Any], Awaitable[None] | None]] = {
@@ -261,8 +269,11 @@ class Sessions:
         self._done(connection, ref)({})
         self._hub.tell(connection, Signal("presence", known))
 
-    def _cancel_assistant(self, connection: Connection, ref: str | None, _command: CancelAssistant) -> None:
-        self.refuse(connection, ref, ChatError(Code.UNSUPPORTED, "No assistant answers here."))
+    async def _cancel_assistant(self, connection: Connection, ref: str | None, command: CancelAssistant) -> None:
+        if self.assistant is None:
+            raise ChatError(Code.UNSUPPORTED, "No assistant answers here.")
+        await self.assistant.cancel(connection.actor, command.conversation_id, command.message_id)
+        self._done(connection, ref)({})
 
     def _mark_read(self, connection: Connection, ref: str | None, command: MarkRead) -> None:
         def reply(marked: Marked | Refused) -> None:

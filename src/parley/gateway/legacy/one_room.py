@@ -7,7 +7,7 @@ import msgspec
 
 from parley.clock import Clock
 from parley.dialects.base import Codec, Request
-from parley.dialects.lobby import LABEL, LobbyCodec, question_of
+from parley.dialects.lobby import LABEL, LobbyCodec
 from parley.dialects.room import RoomCodec
 from parley.dialects.shared import color_of, local_time
 from parley.dispatch import Dispatch
@@ -27,8 +27,6 @@ from parley.protocol.events import Signal
 from parley.protocol.types import ConversationId, JoinPolicy
 from parley.services.legacy import GUEST_NAME_CHARS, Legacy
 
-AI_AWAY = "AI服务暂时不可用，请稍后重试"
-SYSTEM = "系统"
 BINARY_BYTES = 65_536
 NOT_HERE = 1008
 """The standard's close code for a policy: the user left the room or was removed."""
@@ -108,8 +106,6 @@ class LobbyManners(OneRoom):
         if connection.actor.guest and legacy.get("form") != "text":
             # An account's own label is its number and name, which are not kept twice.
             command = msgspec.structs.replace(command, legacy={**_state(connection).label, **legacy})
-        if question_of(command.text or "") is not None:
-            return self._ask(connection, command)
         return super().perform(connection, msgspec.structs.replace(request, command=command))
 
     async def _send_under_label(self, connection: Connection, request: Request, command: SendMessage) -> None:
@@ -156,18 +152,6 @@ class LobbyManners(OneRoom):
         for feed in connection.feeds:
             if feed.attendance is not None:
                 feed.attendance.relabel(connection, dict(state.label))
-
-    async def _ask(self, connection: Connection, command: SendMessage) -> None:
-        """A question to the assistant is a normal message; that none answers is said by the system, to all, after
-        it."""
-        if is_unstored(connection.actor):
-            await self.store_guest(connection)
-        await self.dispatch.run(connection.actor, command)
-        now = local_time(self.clock.now_ms())
-        payload = {"userid": "system", "userphone": SYSTEM, "message": AI_AWAY, "time": now}
-        feed = self.hub.feeds.get(self.room_of(connection))
-        if feed is not None:
-            feed.signal_dialect("lobby", Signal("notice", payload))
 
     def binary(self, connection: Connection, data: bytes) -> None:
         """Relayed as it came to the lobby's clients, and not kept."""

@@ -118,7 +118,6 @@ class Answering:
         for task in (*self._loops, *self._tasks):
             task.cancel()
         await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
-        await self._calling.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -270,6 +269,10 @@ class Answering:
             raise ChatError(begun.spec, begun.detail)
         ack = begun.ack if isinstance(begun, Appended) else begun
         assert ack.message_id is not None
+        if ack.duplicate:
+            # It was begun before, and nobody goes on with it. Where it has ended, this changes nothing.
+            await self._budget.settle(reserved, 0)
+            return await self._complete(asked.conversation_id, ack.message_id, SORRY, AnswerStatus.INTERRUPTED)
         growth = Growth(
             asked, ack.message_id, lambda signal: self._fanout.tell_conversation(asked.conversation_id, signal)
         )

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from parley.protocol.bodies import read_created
 from parley.protocol.types import (
@@ -179,23 +180,21 @@ class Growing(msgspec.Struct, frozen=True):
 
 def note(connection: Connection, questions: Sequence[Asked], owner: str) -> set[MessageId]:
     """Write down what was asked. Returns those that were not noted before."""
-    ids = [question.question_id for question in questions]
-    known = set(connection.execute(select(_a.question_id).where(_a.question_id.in_(ids))).scalars())
-    new = [question for question in questions if question.question_id not in known]
-    if new:
-        now = now_ms(connection)
-        connection.execute(
-            insert(answers),
-            [
-                {
-                    "question_id": it.question_id, "conversation_id": it.conversation_id, "question_seq": it.seq,
-                    "asker_id": it.asker, "draft": "", "cancelled": False, "owner": owner, "until": now + LEASE_MS,
-                    "asked_at": now,
-                }
-                for it in new
-            ],
-        )  # fmt: skip
-    return {it.question_id for it in new}
+    now = now_ms(connection)
+    new = set()
+    for it in questions:
+        row = {
+            "question_id": it.question_id, "conversation_id": it.conversation_id, "question_seq": it.seq,
+            "asker_id": it.asker, "draft": "", "cancelled": False, "owner": owner, "until": now + LEASE_MS,
+            "asked_at": now,
+        }  # fmt: skip
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(answers).values(row))
+        except IntegrityError:
+            continue
+        new.add(it.question_id)
+    return new
 
 
 def begin(connection: Connection, question: MessageId, message: MessageId, owner: str) -> bool:
