@@ -15,6 +15,7 @@ from parley.app.files import FileParts
 from parley.app.logs import Partitions, open_log
 from parley.app.stores import Store, open_key, open_store
 from parley.clock import Clock, SystemClock
+from parley.dialects.shared import color_of
 from parley.dispatch import Dispatch
 from parley.gateway import picows_engine, sansio_engine
 from parley.gateway.catchup import CatchUp
@@ -28,6 +29,7 @@ from parley.gateway.legacy.admission import LegacyDoor
 from parley.gateway.legacy.by_number import DirectManners, KamaManners
 from parley.gateway.legacy.manners import Manners
 from parley.gateway.legacy.one_room import LobbyManners, RoomManners
+from parley.gateway.legacy.rosters import Rosters
 from parley.gateway.limits import Bucket, Places
 from parley.gateway.session import Sessions
 from parley.gateway.source import ServiceSource
@@ -37,7 +39,7 @@ from parley.gateway.watching import Watching
 from parley.http.app import create_app, create_operations_app
 from parley.observability import Metrics
 from parley.protocol.events import Entry
-from parley.protocol.types import ConversationId, UserId
+from parley.protocol.types import ConversationId, SessionId, UserId
 from parley.services.accounts import CODE_LETTERS, Accounts
 from parley.services.conversations import Conversations
 from parley.services.history import History
@@ -169,7 +171,7 @@ class Parley:
         )
         sessions.assistant = self.assistant
         self.marked = sessions.marked
-        self.hub.on_session_ended = self.gateway.end_session
+        self.hub.on_session_ended = self._ended_elsewhere
         self.company = Company(self.hub, store, self.accounts, self.broken.set)
         self.accounts.on_session_ended.append(self.gateway.end_session)
         self.accounts.on_session_ended.append(self.fanout.session_ended)
@@ -188,9 +190,10 @@ class Parley:
         )  # fmt: skip
         parts = (self.hub, self.legacy, self.catch_up, sessions, door)
         kama = settings.compat.kama
+        self.rosters = Rosters(self.hub, self.fanout, color_of, self.clock.now_ms)
         known: dict[str, Manners] = {
-            "lobby": LobbyManners(*parts, self.dispatch, self.clock),
-            "room": RoomManners(*parts, self.dispatch, self.clock),
+            "lobby": LobbyManners(*parts, self.dispatch, self.clock, self.rosters),
+            "room": RoomManners(*parts, self.dispatch, self.clock, self.rosters),
             "direct": DirectManners(*parts, fanout=self.fanout, throttles=self.between.throttles),
             "kama": KamaManners(
                 *parts, self.dispatch, self.fanout, text_type=kama.text_type, trust_client_id=kama.trust_client_id
@@ -227,6 +230,10 @@ class Parley:
             self.fanout.publish(made)
         else:
             self.fanout.invite(conversation_id, users, 0)
+
+    def _ended_elsewhere(self, session_id: SessionId | None, user: UserId) -> None:
+        self.accounts.sessions.ended_elsewhere(session_id, user)
+        self.gateway.end_session(session_id, user)
 
     def _break_from_a_thread(self, error: StoreBroken) -> None:
         self._loop.call_soon_threadsafe(self._break, error)
@@ -274,6 +281,7 @@ class Parley:
         await self.way.stop()
         await self._file_parts.close()
         self.wheel.stop()
+        self.rosters.close()
         await self.between.close()
         await self.accounts.close()
         await asyncio.get_running_loop().run_in_executor(None, self.store.close)

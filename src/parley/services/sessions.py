@@ -226,15 +226,27 @@ class Sessions:
     def announce(self, ended: Collection[SessionId], user_id: UserId) -> None:
         """Forget sessions that the store has ended, and tell whoever holds sockets of theirs."""
         for session_id in ended:
-            self._known.pop(session_id, None)
-            self._ended[session_id] = None
-            if len(self._ended) > REMEMBERED_ENDS:
-                self._ended.popitem(last=False)
+            self._forget(session_id)
             for told in self.on_ended:
                 try:
                     told(session_id, user_id)
                 except Exception:
                     log.exception("session_end_not_heard")
+
+    def ended_elsewhere(self, session_id: SessionId | None, user_id: UserId) -> None:
+        """Another node has ended it (None: all of the user's): what is remembered of it must let nobody in."""
+        ended = [session_id] if session_id is not None else [it for it in self._known if self._is_of(it, user_id)]
+        for one in ended:
+            self._forget(one)
+
+    def _is_of(self, session_id: SessionId, user_id: UserId) -> bool:
+        return self._known[session_id][1].user.id == user_id
+
+    def _forget(self, session_id: SessionId) -> None:
+        self._known.pop(session_id, None)
+        self._ended[session_id] = None
+        if len(self._ended) > REMEMBERED_ENDS:
+            self._ended.popitem(last=False)
 
     async def listed(self, user_id: UserId, after: int, limit: int) -> list[SessionView]:
         now = self._time.now_ms()

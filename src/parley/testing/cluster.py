@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from parley.testing.server import PARLEY, UNLIMITED, ServerDied, ServerProcess, environment, running_server, steady_port
-from parley.testing.shared import own_database, own_redis, own_topics
+from parley.testing.shared import own_database, own_name, own_redis, own_topics
 from parley.testing.sql_log import SqlLog
 from parley.testing.store_log import SqliteLog, StoreLog
 
@@ -87,12 +87,15 @@ class Cluster:
             self.store_url = settings["store.url"] = stack.enter_context(own_database(self._engines.store))
         if self._engines.redis:
             settings["redis.url"] = stack.enter_context(own_redis(self._engines.redis))
+            settings["redis.prefix"] = own_name()
         if self._engines.kafka:
             topics = await stack.enter_async_context(own_topics(self._engines.kafka))
             settings |= {
                 "kafka.bootstrap": topics.bootstrap,
                 "kafka.commands": f"{topics.prefix}commands",
                 "kafka.results": f"{topics.prefix}results",
+                "kafka.replicas": "1",
+                "kafka.partitions": "4",
             }
             if "kafka.stream" in self.settings:
                 settings["kafka.stream"] = f"{topics.prefix}{self.settings['kafka.stream']}"

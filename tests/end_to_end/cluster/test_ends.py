@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.end_to_end.cluster.stage import PASSWORD, Person, Stage, hears, say
 from websockets.exceptions import InvalidStatus
 
+from parley.gateway.legacy.by_number import SAME_MOMENT_SECONDS
 from parley.protocol.errors import Close
 from parley.testing import Account, ApiError, RawSocket
 
@@ -44,10 +46,20 @@ async def test_a_session_that_ends_here_is_closed_there(
     finally:
         await other.close()
 
-    await socket.expect_close(Close.SESSION_ENDED, within=SOON)
-    with pytest.raises(InvalidStatus) as refused:
-        await RawSocket.open(stage.b, token=ann.token)
-    assert refused.value.response.status_code == 401
+    async with asyncio.timeout(SOON):
+        await socket.expect_close(Close.SESSION_ENDED, within=SOON)
+        # A node may believe its own memory of a session for a second.
+        while (status := await knock(stage.b, ann)) == 101:
+            pass
+    assert status == 401
+
+
+async def knock(node: str, person: Person) -> int:
+    try:
+        async with await RawSocket.open(node, token=person.token):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
 
 
 async def test_a_ticket_is_good_once_on_any_node(stage: Stage) -> None:
@@ -81,11 +93,14 @@ async def test_tries_are_counted_over_all_nodes(stage: Stage) -> None:
     assert await names(stage.b, 1) == ["rate_limited"]
 
 
+@pytest.mark.over_redis
 async def test_a_direct_client_has_one_connection_on_all_nodes(stage: Stage) -> None:
     """The older one is closed with 4501, on whichever node; the native socket stays."""
     ann = await stage.person("ann")
     native = await stage.native(stage.a, ann)
     older = await stage.direct(stage.a, ann)
+    # Of two that come within this time neither is the newer one.
+    await asyncio.sleep(SAME_MOMENT_SECONDS)
 
     newer = await stage.direct(stage.b, ann)
 
