@@ -172,7 +172,7 @@ class Lab:
         """Until nothing is under way any more."""
         for _ in range(1000):
             await asyncio.sleep(hold.HOLD_S if self.held else 0)
-            if not (self.held or self.connection.resuming or self.connection.catching or self.catch_up._tasks):
+            if not (self.held or self.connection.resuming or self.connection.catching or self.catch_up.tasks):
                 return
         raise Breach("it never ends")
 

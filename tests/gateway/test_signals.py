@@ -72,7 +72,6 @@ async def test_typing_is_not_told_in_a_crowd(
     assert await his.heard() == []
 
 
-@pytest.mark.xfail(reason="the gateway counts the connected, not the members")
 async def test_a_crowd_is_a_crowd_though_most_are_away(
     server: Live, alice: Person, bob: Person, mallory: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from parley.gateway.feed import FRAME_BYTES, FRAME_ENTRIES, Feed
 from parley.gateway.framing import frame
 from parley.gateway.hub import Hub
 from parley.protocol.commands import Actor, Resume
-from parley.protocol.errors import ChatError
+from parley.protocol.errors import ChatError, Close
 from parley.protocol.events import Entry, Signal
 from parley.protocol.types import ConversationId, UserId
 from parley.store.interface import StoreUnavailable
@@ -62,7 +62,8 @@ class CatchUp:
         self._hub = hub
         self._source = source
         self._epoch = epoch
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        """What is under way; `drain` sees to its end."""
         self._healing: set[Feed] = set()
         self._healers = asyncio.Semaphore(HEALING)
         self.on_healed: Callable[[int], None] = lambda _: None
@@ -310,8 +311,8 @@ class CatchUp:
         return self._keep(asyncio.get_running_loop().create_task(self._guard(connection, work)))
 
     def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         return task
 
     async def _guard(self, connection: Connection, work: Awaitable[None]) -> None:
@@ -320,10 +321,10 @@ class CatchUp:
             await work
         except StoreUnavailable as error:
             log.warning("resume_failed", connection=connection.id, error=str(error))
-            connection.close(1011, "storage unavailable: resume again")
+            connection.close(Close.SERVER_ERROR, "storage unavailable: resume again")
         except Exception:
             log.exception("resume_failed", connection=connection.id)
-            connection.close(1011, "resume failed: resume again")
+            connection.close(Close.SERVER_ERROR, "resume failed: resume again")
 
 
 def _as_of(described: dict[str, Any], cursor: int) -> None:

@@ -12,6 +12,7 @@ import structlog
 from parley.clock import Clock, rfc3339
 from parley.dialects.base import Codec
 from parley.dialects.native import NativeCodec
+from parley.gateway.catchup import CatchUp
 from parley.gateway.connection import Connection, Outbound, Wire
 from parley.gateway.framing import PONG, frame
 from parley.gateway.handshake import UpgradeRequest
@@ -31,9 +32,14 @@ log = structlog.get_logger()
 
 NATIVE_PATH = "/api/v1/ws"
 SUBPROTOCOL = "parley.v1.json"
+FINISH_SECONDS = 10.0
+"""For the log to settle what it accepted. What is open then, its client repeats elsewhere with the same client_id."""
 GOODBYE_SECONDS = 5.0
+TASK_SECONDS = 5.0
 SPREAD_MS = 1_000
-"""A drained server's clients come back spread over this long."""
+A_MS = 10
+"""A drained server's clients come back spread over a millisecond for every ten of them, and `SPREAD_MS` at most: few
+need not wait for each other."""
 
 
 class Identity(Protocol):
@@ -110,6 +116,7 @@ class Gateway:
         frame_bytes: int,
         heartbeat_s: int,
         manners: Mapping[str, Manners],
+        catch_up: CatchUp,
     ) -> None:
         self.frame_bytes = frame_bytes
         self.draining = False
@@ -125,6 +132,7 @@ class Gateway:
         self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._manners = manners
+        self._catch_up = catch_up
         self._native = NativeCodec()
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
@@ -218,7 +226,7 @@ class Gateway:
             return
         except Exception:
             log.exception("welcome_failed", connection=connection.id)
-            connection.close(1011, "try again")
+            connection.close(Close.SERVER_ERROR, "try again")
             return
         told, connection.bases = connection.bases or {}, dict(heads)
         now = rfc3339(self._clock.now_ms())
@@ -241,10 +249,10 @@ class Gateway:
             await legacy.manners.opened(connection)
         except (ChatError, StoreUnavailable) as error:
             log.warning("greeting_failed", connection=connection.id, error=str(error))
-            connection.close(1011, "try again")
+            connection.close(Close.SERVER_ERROR, "try again")
         except Exception:
             log.exception("greeting_failed", connection=connection.id)
-            connection.close(1011, "try again")
+            connection.close(Close.SERVER_ERROR, "try again")
         self._sessions.ready(connection)
 
     # Frames
@@ -252,7 +260,7 @@ class Gateway:
     def received_binary(self, connection: Connection, data: bytes) -> None:
         legacy = connection.legacy
         if legacy is None or not legacy.manners.takes_binary:
-            connection.close(1003, "only text frames are understood here")
+            connection.close(Close.NOT_UNDERSTOOD, "only text frames are understood here")
         elif not self._bucket.take(connection, self._loop.time()):
             legacy.manners.binary(connection, data)
         else:
@@ -299,10 +307,15 @@ class Gateway:
         """Let nobody in, let `finish` settle what was accepted, then send everybody away to come back elsewhere or
         later."""
         self.draining = True
-        await finish()
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                await finish()
+        except TimeoutError:
+            log.error("drain_unfinished", seconds=FINISH_SECONDS)
         self._outbound.flush()
+        spread = min(SPREAD_MS, len(self._open) // A_MS)
         for connection in list(self._open):
-            connection.close(Close.DRAINING, f"draining: come back in {random.randint(0, SPREAD_MS)} ms")
+            connection.close(Close.DRAINING, f"draining: come back in {random.randint(0, spread)} ms")
         if self._open:
             try:
                 await asyncio.wait_for(self._all_gone.wait(), GOODBYE_SECONDS)
@@ -310,6 +323,19 @@ class Gateway:
                 log.info("drain_cut", connections=len(self._open))
         for connection in list(self._open):
             connection.wire.abort()
+        await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
+        """What still runs for sockets that are gone reads a store that is about to close."""
+        tasks = [*self._tasks, *self._sessions.tasks, *self._catch_up.tasks]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=TASK_SECONDS)
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("drain_cancelled", tasks=len(late))
+            await asyncio.wait(late)
 
     def _keep(self, work: Any) -> None:
         task = self._loop.create_task(work)

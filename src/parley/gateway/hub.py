@@ -51,7 +51,7 @@ class Hub:
         self.on_entries: Callable[[Sequence[Entry]], None] | None = None
         """Told of all that is published here, in no order that could be relied on."""
         self.on_session_ended: Callable[[SessionId | None, UserId], None] | None = None
-        self.on_listening: Callable[[Collection[ConversationId] | None], None] | None = None
+        self.on_listening: list[Callable[[Collection[ConversationId] | None], None]] = []
 
     # Connections
 
@@ -291,5 +291,5 @@ class Hub:
                 connection.close(Close.REPLACED, "replaced by a newer connection")
 
     def listening(self, conversations: Collection[ConversationId] | None) -> None:
-        if self.on_listening is not None:
-            self.on_listening(conversations)
+        for told in self.on_listening:
+            told(conversations)

@@ -21,9 +21,9 @@ class Bucket:
         self._rate = rate
         self._burst = max(burst, 1.0)
 
-    def take(self, connection: Connection, now: float) -> float:
+    def take(self, connection: Connection, now: float, cost: float = 1.0) -> float:
         """0.0: go on. Otherwise how many seconds until the next one is taken, if nothing is sent before: a refused one
-        costs a token too, down to one burst below none."""
+        costs as much, down to one burst below none. Whoever has one token left may spend more than that."""
         if not self._rate:
             return 0.0
         tokens = connection.tokens
@@ -32,8 +32,13 @@ class Bucket:
         else:
             tokens = self._burst
         connection.tokens_at = now
-        left = connection.tokens = max(tokens - 1.0, -self._burst)
+        left = connection.tokens = max(tokens - cost, -self._burst)
         return 0.0 if tokens >= 1.0 else (1.0 - left) / self._rate
+
+    def charge(self, connection: Connection, cost: float) -> None:
+        """For what turned out to be dear after it was taken."""
+        if self._rate:
+            connection.tokens = max(connection.tokens - cost, -self._burst)
 
     def exhausted(self, connection: Connection) -> bool:
         """Has gone on for a whole burst after the first refusal: stop reading from it for a while."""

@@ -19,7 +19,6 @@ from parley.protocol.errors import Close
 TEXT, CONTINUATION, PING, CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.PING, WSMsgType.CLOSE
 BINARY, PONG = WSMsgType.BINARY, WSMsgType.PONG
 READ_BUFFER = 2048
-PROTOCOL_ERROR = 1002
 
 
 class _Silent:
@@ -69,7 +68,7 @@ class Listener(WSListener):
             return
         self.gateway.heard(connection)
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            connection.close(PROTOCOL_ERROR, "no extension was agreed on")
+            connection.close(Close.PROTOCOL_ERROR, "no extension was agreed on")
             if kind == CLOSE:
                 transport.underlying_transport.close()
         elif kind == TEXT and frame.fin and self.parts is None:
@@ -98,7 +97,7 @@ class Listener(WSListener):
     def _fragment(self, connection: Connection, kind: WSMsgType, frame: WSFrame) -> None:
         """Part of a message: RFC 6455 5.4, with a bound on the whole."""
         if (kind == TEXT) != (self.parts is None):
-            connection.close(PROTOCOL_ERROR, "fragments out of order")
+            connection.close(Close.PROTOCOL_ERROR, "fragments out of order")
             return
         if self.parts is None:
             self.parts, self.size = [], 0

@@ -10,13 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
-from parley.dialects.kama import LOGGED_OUT
-from parley.gateway.framing import frame
+from parley.dialects.kama import KAMA_LOGOUT
 from parley.http.deps import CurrentClient, bearer_of, caller_is_local, the_parley
 from parley.http.errors import describe, printable
 from parley.protocol.commands import Actor, MarkRead
 from parley.protocol.errors import ChatError, Code
-from parley.protocol.types import ConversationId, MessageId
+from parley.protocol.events import Signal
+from parley.protocol.types import ConversationId, MessageId, UserId
 from parley.services.accounts import Login, Registration
 from parley.services.legacy import Legacy
 from parley.services.policy import parse_id
@@ -208,10 +208,7 @@ async def kama_logout(
         return _json(
             {"code": error.spec.http, "msg": error.message, "message": error.message, "data": None}, error.spec.http
         )
-    for connection in parley.hub.connections_of(user):
-        if connection.codec.name == "kama":
-            connection.push(frame(LOGGED_OUT.encode()))
-            connection.close(1000, "logged out")
+    parley.fanout.tell_user(UserId(user), Signal(KAMA_LOGOUT, {}))
     return _json({"code": 0, "msg": "success", "data": None})
 
 

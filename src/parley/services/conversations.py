@@ -223,6 +223,15 @@ class Conversations:
             self._lobby = await self._database.read(sql.find_lobby)
         return self._lobby
 
+    async def member_count(self, conversation_id: ConversationId) -> int:
+        """For the server's own use; 0 if there is no such conversation. Of the lobby: how many accounts there are."""
+
+        def question(connection: Connection) -> int:
+            lobby, count = sql.size(connection, conversation_id)
+            return self._lobby_size(connection) if lobby else count
+
+        return await self._database.read(question)
+
     async def view(self, actor: Actor, conversation_id: ConversationId) -> SeenConversation:
         """Raises ChatError: unknown_conversation, not_a_member."""
 

@@ -12,7 +12,7 @@ import msgspec
 from parley.client_ids import new_client_id
 from parley.dialects.base import Codec, Request
 from parley.dialects.direct import DirectCodec
-from parley.dialects.kama import NO_CLIENT_ID, WELCOME, KamaCodec, claims_other
+from parley.dialects.kama import KAMA_LOGOUT, LOGGED_OUT, NO_CLIENT_ID, WELCOME, KamaCodec, claims_other
 from parley.dispatch import Dispatch
 from parley.fanout.interface import FanOut
 from parley.gateway.catchup import CatchUp
@@ -234,6 +234,13 @@ class KamaManners(ByNumber):
         self._dispatch = dispatch
         self._fanout = fanout
         self._trust = trust_client_id
+        hub.between_users[KAMA_LOGOUT] = self._log_out
+
+    def _log_out(self, user: UserId, _signal: Signal) -> None:
+        for connection in self.hub.connections_of(user):
+            if connection.codec.name == self.dialect:
+                self.say(connection, LOGGED_OUT)
+                connection.close(1000, "logged out")
 
     async def admit(self, request: UpgradeRequest, choice: Choice) -> LetIn:
         client_id = request.query.get("client_id", "")

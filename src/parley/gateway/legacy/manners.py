@@ -134,7 +134,7 @@ class Manners:
             for conversation, feed in feeds.items():
                 if conversation in facts:
                     feed.about = facts[conversation]
-                    self.prepare(feed)
+                    await self.prepare(feed)
             for conversation, cursor in starts.items():
                 if conversation in facts and not connection.closing:
                     feed = feeds[conversation]
@@ -144,7 +144,7 @@ class Manners:
             for feed in feeds.values():
                 self.hub.untrack(feed)
 
-    def prepare(self, feed: Feed) -> None:
+    async def prepare(self, feed: Feed) -> None:
         """Before the first of this dialect's connections is added to a feed."""
 
     def say(self, connection: Connection, text: str) -> None:

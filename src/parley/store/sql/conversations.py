@@ -248,6 +248,13 @@ class _ConversationRow(msgspec.Struct):
         return self.high_user if self.low_user == user_id else self.low_user
 
 
+def size(connection: Connection, conversation_id: ConversationId) -> tuple[bool, int]:
+    """(is it the lobby, how many members it has by a row)."""
+    statement = select(_c.lobby, _c.member_count).where(_c.id == conversation_id)
+    row = connection.execute(statement).one_or_none()
+    return (False, 0) if row is None else (bool(row.lobby), row.member_count)
+
+
 def count_accounts(connection: Connection) -> int:
     """Who is in the lobby."""
     u = users.c
