@@ -7,7 +7,7 @@ in; before it, the feed's head tells.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -306,9 +306,12 @@ class CatchUp:
 
     # Tasks
 
-    def spawn(self, connection: Connection, work: Awaitable[None]) -> asyncio.Task[None]:
+    def spawn(self, connection: Connection, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """For work without which the connection would miss something."""
-        return self._keep(asyncio.get_running_loop().create_task(self._guard(connection, work)))
+        task = self._keep(asyncio.get_running_loop().create_task(self._guard(connection, work)))
+        # Where it is cancelled before its first step.
+        task.add_done_callback(lambda _: work.close())
+        return task
 
     def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self.tasks.add(task)
