@@ -23,7 +23,17 @@ from parley.protocol.events import Ack, Entry
 from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, MessageId, Role, UserId
 from parley.store import mariadb, postgresql
 from parley.store.batches import SqlBatches
-from parley.store.interface import Append, Appended, BatchResult, Mark, Marked, Outcome, Refused, StoreUnavailable
+from parley.store.interface import (
+    Append,
+    Appended,
+    BatchResult,
+    Fence,
+    Mark,
+    Marked,
+    Outcome,
+    Refused,
+    StoreUnavailable,
+)
 from parley.store.migrate import upgrade
 from parley.store.sql import founding
 from parley.store.sql import history as sql_history
@@ -91,6 +101,7 @@ class Store:
     clock: FakeClock = field(default_factory=FakeClock)
     hot: HotSql | None = None
     """Set it before a `reopen` to put a fault into the hot statements."""
+    node: int = 0
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def open(self) -> Store:
@@ -101,7 +112,7 @@ class Store:
         with self.engine.connect() as connection, connection.begin():
             newest = connection.scalar(text("SELECT max(id) FROM entries")) or 0
             self.lobby = ConversationId(connection.scalars(select(conversations.c.id)).first() or 0)
-        self.ids = Snowflakes(self.clock, after=newest)
+        self.ids = Snowflakes(self.clock, self.node, after=newest)
         self.database = SqlDatabase(self.engine, self.kit.readers(self.folder), 2)
         self.batches = SqlBatches(
             self.database.writer, self.hot or self.kit.hot(), self.ids, self.clock, inline=self.kit.inline
@@ -120,14 +131,20 @@ class Store:
         self.close()
         self.open()
 
+    def another(self) -> Store:
+        """A second node on the same database."""
+        return Store(self.kit, self.folder, self.clock, node=self.node + 1, _numbers=count(1_000_000)).open()
+
     # Batches
 
-    def attempt(self, appends: Sequence[Append], marks: Sequence[Mark] = ()) -> BatchResult | StoreUnavailable:
+    def attempt(
+        self, appends: Sequence[Append], marks: Sequence[Mark] = (), fences: Sequence[Fence] = ()
+    ) -> BatchResult | StoreUnavailable:
         while self.kit.inline and self.database.writer._unfinished:
             # It has answered and is about to put its job down; only then is the next batch decided inline.
             time.sleep(0)
         answers: queue.SimpleQueue[BatchResult | StoreUnavailable] = queue.SimpleQueue()
-        self.batches.submit(appends, marks, answers.put)
+        self.batches.submit(appends, marks, answers.put, fences)
         return answers.get(timeout=PATIENCE)
 
     def write(self, *appends: Append) -> list[Outcome]:
