@@ -16,7 +16,7 @@ TYPED := $(wildcard src sdk/python/src sdk/python/scripts tests tools proof hatc
 PAGE := $(BIN)/python tools/build_page.py
 WORKERS ?= 0
 
-.PHONY: help run test check fmt services services-stop test-crash proof bench lock build clean distclean environment
+.PHONY: help run test check fmt services services-stop test-crash test-uploads proof bench lock build clean distclean environment
 
 help: ## this list
 	@echo "make <what>:"
@@ -50,6 +50,10 @@ services-stop: ## stop it again
 
 test-crash: environment ## three hundred kill -9 under load instead of twenty-five
 	@PARLEY_CRASH_ROUNDS=$${PARLEY_CRASH_ROUNDS:-300} $(BIN)/python -m pytest tests/crash --timeout 7200 -o session_timeout=14400 $(ARGS)
+
+test-uploads: environment ## a gibibyte by two tus clients, through twelve cuts and three kill -9 each
+	@$(BIN)/python -c "import sys; sys.path.insert(0, 'tools'); import build_page; from pathlib import Path; build_page.install(build_page.ROOT, Path('tests/files/clients'))"
+	@PARLEY_UPLOAD_MIB=1024 PARLEY_UPLOAD_CUTS=12 $(BIN)/python -m pytest tests/files/test_clients.py -s --timeout 1800 $(ARGS)
 
 proof: environment ## the full figures of the durability claim; hours
 	@$(PAGE)
