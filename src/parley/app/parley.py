@@ -41,9 +41,11 @@ from parley.observability import Metrics
 from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId, SessionId, UserId
 from parley.services.accounts import CODE_LETTERS, Accounts
+from parley.services.bots import Bots
 from parley.services.conversations import Conversations
 from parley.services.history import History
 from parley.services.legacy import Legacy
+from parley.services.webhooks import Webhooks
 from parley.settings import Settings
 from parley.store.interface import StoreBroken, StoreUnavailable
 
@@ -135,6 +137,11 @@ class Parley:
             reserved=[settings.assistant.name], links=self.files.links.of,
         )  # fmt: skip
 
+        self.bots = Bots(settings, self.database, self.clock, self.accounts.sessions)
+        self.webhooks = Webhooks(
+            self.database, self.clock, self.dispatch, self.between.throttles, settings.bots, self.legacy.may_be_called
+        )
+
         # The gateway: sockets
         source = ServiceSource(self.conversations, self.history, self.legacy)
         self.catch_up = CatchUp(self.hub, source, store.epoch)
@@ -217,8 +224,8 @@ class Parley:
         return [] if self.between.degraded is None else [self.between.degraded]
 
     def _publish(self, entries: Sequence[Entry]) -> None:
-        """What this process has just committed: to whoever hears it, and to the assistant, which may be asked in
-        it."""
+        """What this process has just committed: to whoever hears it, to the stream, and to the assistant, which may be
+        asked in it."""
         self.fanout.publish(entries)
         if self.serves_clients:
             self.assistant.heard(entries)
@@ -227,7 +234,7 @@ class Parley:
         """A conversation was made: its first entries invite their members; a direct has none and invites both by
         hand."""
         if made:
-            self.fanout.publish(made)
+            self._publish(made)
         else:
             self.fanout.invite(conversation_id, users, 0)
 

@@ -7,6 +7,8 @@ from starlette.middleware.cors import CORSMiddleware
 import parley
 from parley.http import (
     accounts,
+    assistant,
+    bots,
     conversations,
     errors,
     files,
@@ -17,6 +19,7 @@ from parley.http import (
     page,
     people,
     tus,
+    webhooks,
 )
 from parley.http.deps import Parley
 from parley.http.guards import Bounds, Headers, Outermost
@@ -24,6 +27,7 @@ from parley.http.guards import Bounds, Headers, Outermost
 API = "/api/v1"
 NOUNS: tuple[APIRouter, ...] = (
     accounts.router, people.router, conversations.router, messages.router, tus.router, files.router,
+    assistant.router, bots.router, webhooks.router,
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The older systems' HTTP routes that their clients need, in their own envelopes: always an object with a code and a
 message."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 import msgspec
@@ -9,20 +9,31 @@ from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import StreamingResponse
 
 from parley.dialects.kama import KAMA_LOGOUT
+from parley.http.assistant import EVENT_STREAM, begun, check_question, event, memory_of, shape, whole
 from parley.http.deps import CurrentClient, bearer_of, caller_is_local, the_parley
 from parley.http.errors import describe, printable
 from parley.protocol.commands import Actor, MarkRead
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.events import Signal
+from parley.protocol.notices import AWAY, SORRY
 from parley.protocol.types import ConversationId, MessageId, UserId
 from parley.services.accounts import Login, Registration
+from parley.services.assistant.memory import Told
 from parley.services.legacy import Legacy
 from parley.services.policy import parse_id
+from parley.store.interface import StoreUnavailable
 
 AUDIENCES = ("legacy", "parley")
-AI_AWAY = "AI服务暂时不可用，请稍后重试"
+WORDS = {
+    Code.ASSISTANT_UNAVAILABLE.name: AWAY,
+    Code.ASSISTANT_BUSY.name: AWAY,
+    Code.ASSISTANT_BUDGET.name: AWAY,
+    Code.ASSISTANT_FAILED.name: SORRY,
+}
+"""What these clients know the assistant's refusals by."""
 
 
 class Enveloped(APIRoute):
@@ -140,17 +151,44 @@ async def health() -> Response:
 
 @lobby.post("/ai/chat")
 async def ai_chat(request: Request, body: Question, token: Token = None) -> Response:
-    """No assistant is configured in this version, and that is what is said."""
+    """The assistant's private chat in these clients' words, for a token or a guest on this machine."""
+    try:
+        actor = await _asker(request, token)
+        memory = memory_of(request)
+        if body.stream:
+            check_question(body.message)
+            parts = await begun(memory.chat(actor, body.message, body.conversation_id))
+            return StreamingResponse(_told(parts), media_type="text/event-stream", headers=EVENT_STREAM)
+        return _json(_success(await whole(memory, actor, body.message, body.conversation_id)))
+    except ChatError as error:
+        return _json(_refused(error), error.spec.http)
 
-    async def work() -> None:
-        if not caller_is_local(request) or bearer_of(request) or token:
-            await legacy_actor(request, token)
-        raise ChatError(Code.UNSUPPORTED, AI_AWAY)
 
-    answer = await enveloped(work)
-    if answer.status_code == Code.UNSUPPORTED.http:
-        return _json({"code": 503, "message": AI_AWAY, "data": None}, 503)
-    return answer
+async def _asker(request: Request, token: str | None) -> Actor:
+    if bearer_of(request) or request.headers.get("websocket") or token or not caller_is_local(request):
+        return await legacy_actor(request, token)
+    if the_parley(request).settings.auth.guests == "never":
+        raise ChatError(Code.UNAUTHENTICATED, "Guests are not let in here.")
+    return Actor(UserId(0), "", guest=True)
+
+
+def _success(told: Told) -> dict[str, Any]:
+    return {"code": 200, "message": "success", "data": shape(told)}
+
+
+def _refused(error: ChatError) -> dict[str, Any]:
+    return {"code": error.spec.http, "message": WORDS.get(error.spec.name, error.message), "data": None}
+
+
+async def _told(parts: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """Server-Sent Events: `delta` with a piece, then `done` or `error` with the envelope."""
+    try:
+        async for part in parts:
+            yield event("done", _success(part)) if isinstance(part, Told) else event("delta", {"text": part.text})
+    except ChatError as error:
+        yield event("error", _refused(error))
+    except StoreUnavailable:
+        yield event("error", _refused(ChatError(Code.STORAGE_UNAVAILABLE)))
 
 
 # Direct

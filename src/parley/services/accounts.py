@@ -22,7 +22,7 @@ from parley.services.throttle.memory import MemoryThrottles
 from parley.services.tickets.interface import SECONDS as TICKET_SECONDS
 from parley.services.tickets.interface import Tickets
 from parley.services.tickets.memory import MemoryTickets
-from parley.services.tokens import AccessTokens, SessionMacs
+from parley.services.tokens import BOT, AccessTokens, SessionMacs
 from parley.settings import Settings
 from parley.store.interface import Database
 from parley.store.sql import accounts as sql
@@ -86,6 +86,7 @@ class Accounts:
         self._logins = throttles("login", LOGINS_A_MINUTE)
         self._failures = throttles("failure", FAILURES_A_MINUTE)
         self._registrations = throttles("registration", REGISTRATIONS_A_MINUTE)
+        self._bots = throttles("bot", settings.bots.requests_per_minute)
         self._somebody = False
         self.sessions = Sessions(database, clock, self._time, self._macs, node)
         self.tickets = tickets or MemoryTickets(clock)
@@ -123,7 +124,10 @@ class Accounts:
         Raises unauthenticated or session_ended. `audiences`: `("parley",)` at the native doors, `("legacy", "parley")`
         at the legacy ones. With a cookie the caller has already looked at the Origin.
         """
-        if bearer is not None:
+        if bearer is not None and bearer.startswith(BOT):
+            state = await self.sessions.by_bot_token(bearer)
+            await self._bots.take(str(state.id))
+        elif bearer is not None:
             claims = self._access.read(bearer, audiences)
             state = await self.sessions.live(claims.session_id)
             if state.user.id != claims.user_id or (state.kind == "legacy") != (claims.audience == "legacy"):
@@ -259,6 +263,9 @@ class Accounts:
 
     async def legacy_token(self, identity: Identity, client: Client) -> Login:
         """A token for the legacy doors, with a session of its own that can be ended by itself."""
+        if identity.kind == "bot":
+            # It would outlive the bot's own token, and a bot's own token is good there as well.
+            raise ChatError(Code.FORBIDDEN, "A bot comes in by its own token.")
         new = self._draft("legacy", client)
 
         def change(connection: Connection) -> tuple[LoginRow | None, list[SessionId]]:

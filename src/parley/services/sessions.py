@@ -1,6 +1,7 @@
 """Sessions: what a login opens, every request checks, and a logout, a revocation or a stolen token ends."""
 
 import asyncio
+import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Collection
@@ -17,12 +18,12 @@ from parley.protocol.commands import Actor
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ServerRole, SessionId, UserId
 from parley.services.steady import SteadyTime
-from parley.services.tokens import SessionMacs, split_cookie, split_refresh_token
+from parley.services.tokens import SessionMacs, bot_hash, split_bot_token, split_cookie, split_refresh_token
 from parley.store.interface import Database, StoreUnavailable
 from parley.store.sql import accounts as sql
 from parley.store.sql.accounts import SessionState, SessionView
 
-Kind = Literal["native", "cookie", "legacy"]
+Kind = Literal["native", "cookie", "legacy", "bot"]
 Ended = Callable[[SessionId | None, UserId], None]
 
 DAY_MS = 86_400_000
@@ -109,14 +110,17 @@ class Sessions:
         now = self._time.now_ms()
         return NewSession(SessionId(self._ids.next()), kind, secrets.token_urlsafe(24), client, now, now + lasts_ms)
 
-    def insert(self, connection: Connection, new: NewSession, user_id: UserId) -> list[SessionId]:
-        """Open it, in the caller's transaction. Returns the sessions that had to end for it: `announce` them then."""
+    def insert(
+        self, connection: Connection, new: NewSession, user_id: UserId, *, secret: str | None = None
+    ) -> list[SessionId]:
+        """Open it, in the caller's transaction. Returns the sessions that had to end for it: `announce` them then.
+        `secret`: of a bot's, what is kept of its token."""
         sql.add_session(
             connection,
             session_id=new.id,
             user_id=user_id,
             kind=new.kind,
-            secret=new.secret,
+            secret=new.secret if secret is None else secret,
             now_ms=new.now_ms,
             expires_at=new.expires_at,
             user_agent=new.client.user_agent[:255],
@@ -139,6 +143,14 @@ class Sessions:
         session_id = split_cookie(value)
         state = None if session_id is None else await self._find(session_id)
         if state is None or state.kind != "cookie" or not self._macs.is_cookie(value, state.id, state.secret):
+            raise ChatError(Code.UNAUTHENTICATED)
+        return await self.live(state.id)
+
+    async def by_bot_token(self, token: str) -> SessionState:
+        """Raises unauthenticated for a token that is no bot's, session_ended for one that was revoked."""
+        session_id = split_bot_token(token)
+        state = None if session_id is None else await self._find(session_id)
+        if state is None or state.kind != "bot" or not hmac.compare_digest(bot_hash(token), state.secret):
             raise ChatError(Code.UNAUTHENTICATED)
         return await self.live(state.id)
 
@@ -258,8 +270,8 @@ class Sessions:
         now = self._time.now_ms()
         if now - state.last_used_at < TOUCH_MS or state.id in self._used:
             return
-        # A legacy token says itself when it ends; the others' sessions last while they are used.
-        self._used[state.id] = (now, None if state.kind == "legacy" else now + IDLE_MS)
+        # A legacy token says itself when it ends, and a bot's does not; the others' sessions last while they are used.
+        self._used[state.id] = (now, None if state.kind in {"legacy", "bot"} else now + IDLE_MS)
         if self._touching is None:
             self._touching = asyncio.create_task(self._write_uses())
 

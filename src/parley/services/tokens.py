@@ -155,6 +155,27 @@ class SessionMacs:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
+BOT = "pbt-"
+"""What a bot's token begins with; no JWT does."""
+
+
+def bot_secret(session_id: SessionId) -> tuple[str, str]:
+    """A new token of a bot, and what is kept of it: a hash."""
+    token = f"{BOT}{session_id}.{secrets.token_urlsafe(32)}"
+    return token, bot_hash(token)
+
+
+def bot_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def split_bot_token(token: str) -> SessionId | None:
+    """Its session, None if it has not the shape."""
+    found = re.fullmatch(BOT + r"([1-9][0-9]{0,18})\.[A-Za-z0-9_-]{43}", token)
+    session_id = parse_id(found[1]) if found else None
+    return None if session_id is None else SessionId(session_id)
+
+
 def split_refresh_token(token: str) -> tuple[SessionId, int] | None:
     """The parts that are not secret, None if it has not the shape."""
     found = re.fullmatch(r"([1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,8})\.[A-Za-z0-9_-]{43}", token)

@@ -91,7 +91,7 @@ def add_user(
     username: str,
     key: str,
     display_name: str,
-    password_hash: str,
+    password_hash: str | None,
     role: ServerRole,
     now_ms: int,
 ) -> UserRow | None:
