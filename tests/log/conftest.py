@@ -47,8 +47,8 @@ async def wires(kafka: Topics) -> Wires:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A real one: what matters here is between Kafka and it, and its own suite tries it on every engine."""
-    store = Store(KITS["sqlite"], tmp_path).open()
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A real one: SQLite's, unless a test asks for another by `on_every_store`."""
+    store = Store(KITS[getattr(request, "param", "sqlite")], tmp_path).open()
     yield store
     store.close()

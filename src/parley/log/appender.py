@@ -37,6 +37,8 @@ BATCH = 1_000
 AHEAD = 2_000
 """Commands that wait for theirs; with so many, nothing more is fetched."""
 POLL_MS = 500
+HEARTBEAT_MS = 500
+"""So soon a member hears that partitions are to move; meanwhile they stand still."""
 REMEMBER_SECONDS = 5.0
 """How often the group is told how far it is, for Kafka's tools."""
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -115,7 +117,7 @@ class Appender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, group_id=f"{self._topic}.appenders", enable_auto_commit=False,
             auto_offset_reset="none", session_timeout_ms=self._session_ms,
-            heartbeat_interval_ms=self._session_ms // 4, request_timeout_ms=max(10_000, self._session_ms + 5_000),
+            heartbeat_interval_ms=HEARTBEAT_MS, request_timeout_ms=max(10_000, self._session_ms + 5_000),
             fetch_max_wait_ms=POLL_MS,
         )  # fmt: skip
         self._consumer = consumer

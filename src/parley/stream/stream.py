@@ -5,6 +5,7 @@ lease; should two of them for a moment, entries come twice, and whoever reads dr
 """
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
@@ -61,6 +62,12 @@ class _LeaseLost(Exception):
     pass
 
 
+def lease_name(topic: str) -> str:
+    """A lease's name has 64 characters, and a topic's 249."""
+    name = f"stream:{topic}"
+    return name if len(name) <= 64 else f"stream:{hashlib.sha256(topic.encode()).hexdigest()[:56]}"
+
+
 def record(entry: Entry) -> bytes:
     """The entry in the native shape, with its conversation."""
     return b'{"conversation_id":"%d",%b' % (entry.conversation_id, wire_entry(entry)[1:])
@@ -90,7 +97,7 @@ class Stream:
         self._confirmed = confirmed
         self._times = times or Times()
         self._loop = asyncio.get_running_loop()
-        self._lease = f"stream:{topic}"[:64]
+        self._lease = lease_name(topic)
         self._heard: set[ConversationId] = set()
         self._wake = asyncio.Event()
         self._compare_at = 0.0
