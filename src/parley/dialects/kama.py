@@ -38,8 +38,6 @@ LOGGED_OUT = "已退出登录"
 """The last frame before a connection is closed by `POST /ws/logout`."""
 KAMA_LOGOUT = "node.kama_logout"
 """The signal to a user's kama sockets on every node: say that and close."""
-KAMA_LOGOUT = "node.kama_logout"
-"""The signal to a user's kama sockets on every node: say that and close."""
 NO_CLIENT_ID = "clientId获取失败"
 """The `msg` of the answer to a request that names no client."""
 

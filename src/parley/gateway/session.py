@@ -45,6 +45,12 @@ INBOX = 100
 """Frames of one connection that wait behind a slow command before its socket is not read any more."""
 
 
+NAMED_A_TOKEN = 500
+"""Conversations that a resume may name for the price of a command."""
+STRANGE_A_TOKEN = 20
+"""The same for those that it may not read."""
+
+
 class Acquaintance(Protocol):
     async def shares_conversation(self, user_id: UserId, other_ids: list[UserId]) -> set[UserId]:
         """Those of `other_ids` whose presence the user may see."""
@@ -81,7 +87,8 @@ class Sessions:
         self.assistant: Assistant | None = None
         """None: nobody answers here."""
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Commands that wait for something; `drain` sees to their end."""
         self._ephemeral: dict[type[Command], Callable[[Connection, str | None, Any], Awaitable[None] | None]] = {
             Ping: self._ping,
             MarkRead: self._mark_read,
@@ -114,8 +121,8 @@ class Sessions:
             self._bad_frame(connection, bad)
             return
         connection.bad_frames = 0
-        ahead = self._bucket.take(connection, self._loop.time())
         command = request.command
+        ahead = self._bucket.take(connection, self._loop.time(), _cost(command))
         if not connection.live:
             self._go_live(connection, request)
             if type(command) is Resume:
@@ -133,7 +140,7 @@ class Sessions:
         if isinstance(command, Durable):
             return self._dispatch.submit(connection.actor, command, self._reply(connection, request.ref, command))
         if type(command) is Resume:
-            return self._catch_up.begin(connection, command, self._done(connection, request.ref))
+            return self._catch_up.begin(connection, command, self._resumed(connection, request.ref))
         return self._ephemeral[type(command)](connection, request.ref, command)
 
     # Waiting
@@ -141,8 +148,8 @@ class Sessions:
     def _wait(self, connection: Connection, ref: str | None, before: Awaitable[None]) -> None:
         connection.busy = True
         task = self._loop.create_task(self._finish(connection, ref, before))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _finish(self, connection: Connection, ref: str | None, before: Awaitable[None]) -> None:
         try:
@@ -239,12 +246,22 @@ class Sessions:
 
         return done
 
+    def _resumed(self, connection: Connection, ref: str | None) -> Callable[[dict[str, Any]], None]:
+        """Names that are not the client's to resume cost the store as much as its own, and it should know better."""
+        done = self._done(connection, ref)
+
+        def resumed(payload: dict[str, Any]) -> None:
+            self._bucket.charge(connection, len(payload["gone"]) / STRANGE_A_TOKEN)
+            done(payload)
+
+        return resumed
+
     # What is not durable
 
     def _go_live(self, connection: Connection, request: Request) -> None:
         """Any first command but `resume` means: live from the heads that welcome told."""
         if type(request.command) is Resume:
-            self._catch_up.begin(connection, request.command, self._done(connection, request.ref))
+            self._catch_up.begin(connection, request.command, self._resumed(connection, request.ref))
         else:
             self._catch_up.begin(connection, None, lambda _: None)
 
@@ -253,14 +270,30 @@ class Sessions:
         if payload is not None:
             connection.push(frame(payload))
 
-    def _set_typing(self, connection: Connection, ref: str | None, command: SetTyping) -> None:
-        heard = self._typing.set(connection, command.conversation_id, command.is_typing)
-        # While its resume is under way it hears nothing yet; that notice is only early, and typing is never worth an
-        # error then.
-        if not heard and connection.feeds:
-            self.refuse(connection, ref, ChatError(Code.UNKNOWN_CONVERSATION))
+    def _set_typing(self, connection: Connection, ref: str | None, command: SetTyping) -> Awaitable[None] | None:
+        conversation = command.conversation_id
+        if not self._typing.heard_by(connection, conversation):
+            # While its resume is under way it hears nothing yet; that notice is only early, and typing is never worth
+            # an error then.
+            if connection.feeds:
+                self.refuse(connection, ref, ChatError(Code.UNKNOWN_CONVERSATION))
+            else:
+                self._done(connection, ref)({})
+        elif self._typing.knows_size(conversation):
+            self._type(connection, ref, command)
         else:
-            self._done(connection, ref)({})
+            return self._learn_and_type(connection, ref, command)
+        return None
+
+    async def _learn_and_type(self, connection: Connection, ref: str | None, command: SetTyping) -> None:
+        await self._typing.learn_size(command.conversation_id)
+        if not self._typing.heard_by(connection, command.conversation_id):
+            raise ChatError(Code.UNKNOWN_CONVERSATION)  # removed meanwhile
+        self._type(connection, ref, command)
+
+    def _type(self, connection: Connection, ref: str | None, command: SetTyping) -> None:
+        self._typing.set(connection, command.conversation_id, command.is_typing)
+        self._done(connection, ref)({})
 
     async def _watch_presence(self, connection: Connection, ref: str | None, command: WatchPresence) -> None:
         wanted = list(dict.fromkeys(command.user_ids))
@@ -311,3 +344,7 @@ class Sessions:
             self._fanout.tell_conversation(marked.conversation_id, signal)
         else:
             self._fanout.tell_user(marked.user_id, signal)
+
+
+def _cost(command: Command) -> float:
+    return 1.0 + len(command.cursors) / NAMED_A_TOKEN if type(command) is Resume else 1.0

@@ -1,5 +1,6 @@
 """Lobby and room: sockets that hear one room, guests among them, with everybody told who is there."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Mapping
 from weakref import WeakValueDictionary
 
@@ -9,7 +10,6 @@ from parley.clock import Clock
 from parley.dialects.base import Codec, Request
 from parley.dialects.lobby import LABEL, LobbyCodec
 from parley.dialects.room import RoomCodec
-from parley.dialects.shared import color_of, local_time
 from parley.dispatch import Dispatch
 from parley.gateway.catchup import CatchUp
 from parley.gateway.connection import Connection, LegacySide
@@ -18,9 +18,9 @@ from parley.gateway.framing import BINARY, frame
 from parley.gateway.handshake import UpgradeRequest
 from parley.gateway.hub import Hub
 from parley.gateway.legacy.admission import LegacyDoor
-from parley.gateway.legacy.attendance import Attendance
 from parley.gateway.legacy.choice import Choice
-from parley.gateway.legacy.manners import LetIn, Manners, Performer, is_unstored
+from parley.gateway.legacy.manners import LetIn, Manners, Performer
+from parley.gateway.legacy.rosters import Rosters
 from parley.protocol.commands import Actor, SendMessage, SetLabel
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.events import Signal
@@ -28,6 +28,8 @@ from parley.protocol.types import ConversationId, JoinPolicy
 from parley.services.legacy import GUEST_NAME_CHARS, Legacy
 
 BINARY_BYTES = 65_536
+BINARY_FRAME = "node.lobby_binary"
+"""To the lobby's clients on every node."""
 NOT_HERE = 1008
 """The standard's close code for a policy: the user left the room or was removed."""
 
@@ -44,8 +46,10 @@ class OneRoom(Manners):
         door: LegacyDoor,
         dispatch: Dispatch,
         clock: Clock,
+        rosters: Rosters,
     ) -> None:
         super().__init__(hub, legacy, catch_up, performer)
+        self.rosters = rosters
         self.door = door
         self.dispatch = dispatch
         self.clock = clock
@@ -57,9 +61,8 @@ class OneRoom(Manners):
     async def opened(self, connection: Connection) -> None:
         await self.listen(connection, {self.room_of(connection): None})
 
-    def prepare(self, feed: Feed) -> None:
-        if feed.attendance is None:
-            feed.attendance = Attendance(feed, color_of, self.clock.now_ms)
+    async def prepare(self, feed: Feed) -> None:
+        await self.rosters.attend(feed)
 
     async def come_in(self, request: UpgradeRequest, room: ConversationId, wished: str) -> tuple[Actor, int]:
         """By token, or as a guest. Raises ChatError."""
@@ -76,6 +79,10 @@ class LobbyManners(OneRoom):
     dialect = "lobby"
     takes_binary = True
     _codec: LobbyCodec | None = None
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]  # the same
+        self.hub.between[BINARY_FRAME] = lambda feed, signal: _relay(feed, b64decode(signal.payload["data"]))
 
     async def codec(self) -> Codec:
         lobby = await self.legacy.lobby()
@@ -158,11 +165,11 @@ class LobbyManners(OneRoom):
         if len(data) > BINARY_BYTES:
             self.performer.refuse(connection, None, ChatError(Code.TOO_LONG))
             return
-        feed = self.hub.feeds.get(self.room_of(connection))
-        if feed is not None:
-            for codec, connections in feed.live.items():
-                if codec.name == "lobby":
-                    feed.outbound.deliver(connections, frame(data, BINARY))
+        room, fanout = self.room_of(connection), self.rosters.fanout
+        if fanout.reaches_others:
+            fanout.tell_conversation(room, Signal(BINARY_FRAME, {"data": b64encode(data).decode()}, room))
+        elif (feed := self.hub.feeds.get(room)) is not None:
+            _relay(feed, data)
 
 
 class RoomManners(OneRoom):
@@ -200,6 +207,12 @@ class RoomManners(OneRoom):
     def detached(self, connection: Connection, conversation_id: ConversationId) -> None:
         """There is nothing else that it could hear. If its user may come back, it does so by the door."""
         connection.close(NOT_HERE, "not in this room any more")
+
+
+def _relay(feed: Feed, data: bytes) -> None:
+    for codec, connections in feed.live.items():
+        if codec.name == "lobby":
+            feed.outbound.deliver(connections, frame(data, BINARY))
 
 
 def _state(connection: Connection) -> LegacySide:
