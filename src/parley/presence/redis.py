@@ -48,6 +48,7 @@ class RedisPresence:
         """Who changed while a look at everything is under way."""
         self._looked = False
         self._lost = 0
+        self._closing = False
         self._wake = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
         self._channel = node.names.presence.encode()
@@ -132,6 +133,8 @@ class RedisPresence:
         self._beating = asyncio.get_running_loop().create_task(self._keep(), name="presence")
 
     async def close(self) -> None:
+        # Not by cancelling alone: in Python 3.11 the library's `wait_for` can swallow that.
+        self._closing = True
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.wait([self._beating])
@@ -141,7 +144,7 @@ class RedisPresence:
         self._node.talker.say("EVAL", LEAVE, 1, *self._arguments())
 
     async def _keep(self) -> None:
-        while True:
+        while not self._closing:
             self._wake.clear()
             try:
                 more = await self._beat()

@@ -61,6 +61,8 @@ BEAT = (
     + """
 -- ARGV[7]: how many users of dead nodes at most.  Returns how many users this node has, and whether dead ones are left.
 live()
+-- For a dead node's users this one is another, too.
+others[#others + 1] = mine
 local left = tonumber(ARGV[7])
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. number(now - ARGV[2]), 'WITHSCORES')
 for i = 1, #dead, 2 do

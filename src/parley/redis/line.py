@@ -22,6 +22,7 @@ class Line(ABC):
         self._url = url
         self._metrics = metrics
         self._keeping: asyncio.Task[None] | None = None
+        self._closing = False
         self.up = False
         self.on_up: list[Callable[[], None]] = []
         self.on_down: list[Callable[[], None]] = []
@@ -31,6 +32,8 @@ class Line(ABC):
 
     async def close(self) -> None:
         """Gives up what was not sent."""
+        # Not by cancelling alone: in Python 3.11 `wait_for`, which the library uses, can swallow that.
+        self._closing = True
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
@@ -46,7 +49,7 @@ class Line(ABC):
     async def _keep(self) -> None:
         pauses = Pauses()
         quiet = False
-        while True:
+        while not self._closing:
             try:
                 await self._once(pauses)
             except AWAY as error:
