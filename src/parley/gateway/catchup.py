@@ -171,22 +171,30 @@ class CatchUp:
     async def _follow(self, connection: Connection, feed: Feed, cursor: int) -> int | None:
         """Send pages from `cursor` until the head, then subscribe. Returns the seq it is live from, None if it may
         not read."""
-        while await connection.drained():
-            page = await self._page(connection, feed.conversation_id, cursor)
-            if page is None or connection.closing:
-                return None
-            entries, head = page
-            if entries:
-                cursor = entries[-1].seq
-                heard = feed.heard_by(connection, entries)
-                payloads = connection.codec.entries(feed.about, head, cursor < head, heard) if heard else ()
-                # As one: a page of many frames is no more than the socket was asked to take.
-                connection.push(b"".join([frame(payload) for payload in payloads]) or None)
-            # No await from here to `add`: what is published in between cannot exist.
-            if cursor >= head and not feed.behind(cursor):
-                feed.add(connection, cursor)
-                return cursor
-        return None
+        try:
+            while await connection.drained():
+                page = await self._page(connection, feed.conversation_id, cursor)
+                if page is None or connection.closing:
+                    return None
+                entries, head = page
+                if entries:
+                    cursor = entries[-1].seq
+                    self._push_page(connection, feed, entries, head)
+                feed.paging[connection] = min(cursor, head)
+                # No await from here to `add`: what is published in between cannot exist.
+                if cursor >= head and not feed.behind(cursor):
+                    feed.add(connection, cursor)
+                    return cursor
+            return None
+        finally:
+            feed.paging.pop(connection, None)
+
+    def _push_page(self, connection: Connection, feed: Feed, entries: Sequence[Entry], head: int) -> None:
+        heard = feed.heard_by(connection, entries)
+        more = entries[-1].seq < head
+        payloads = connection.codec.entries(feed.about, head, more, heard) if heard else ()
+        # As one: a page of many frames is no more than the socket was asked to take.
+        connection.push(b"".join([frame(payload) for payload in payloads]) or None)
 
     async def _page(
         self, connection: Connection, conversation: ConversationId, cursor: int

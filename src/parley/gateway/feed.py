@@ -39,7 +39,7 @@ class Feed:
 
     __slots__ = (
         "about", "attendance", "came_live", "conversation_id", "deliveries", "encodings", "head", "hold", "known",
-        "late", "live", "outbound", "tracking",
+        "late", "live", "outbound", "paging", "tracking",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,8 @@ class Feed:
         """Subscribers by dialect: each dialect's frame is made once."""
         self.late: dict[Connection, int] = {}
         """Subscribers that were sent entries by pages which the feed has not passed yet, and up to where."""
+        self.paging: dict[Connection, int] = {}
+        """Those that are being sent pages, and up to where they have been, as members."""
         self.attendance: Attendance | None = None
         """Told who comes and goes, while clients of dialects are here that show it."""
         self.tracking = 0
@@ -77,6 +79,10 @@ class Feed:
     def hears(self, connection: Connection) -> bool:
         group = self.live.get(connection.codec)
         return (group is not None and connection in group) or connection in self.late
+
+    def member_at(self, connection: Connection) -> int:
+        """By pages it was sent: up to which entry it was found to be a member's. -1: by none."""
+        return max(self.late.get(connection, -1), self.paging.get(connection, -1))
 
     # Joining
 

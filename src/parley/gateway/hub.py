@@ -228,6 +228,8 @@ class Hub:
         feed = self.feeds.get(conversation_id)
         signal = Signal("conversation.removed", {"conversation_id": str(conversation_id)}, conversation_id)
         for connection in self.connections_of(user):
+            if feed is not None and feed.member_at(connection) >= seq:
+                continue  # it heard of that, and that its user came back
             if feed is not None and feed.hears(connection):
                 feed.remove(connection)
                 if connection.legacy is not None:
