@@ -16,9 +16,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, delete, insert, inspect, select, text
 
 from parley.protocol.types import ConversationKind, JoinPolicy
+from parley.store import repeatable
 from parley.store.sqlite import backup as copy_of
 from parley.store.tables import conversations, meta
 
+REPEATABLE = (repeatable.Mariadb, repeatable.Mysql)
+"""Alembic uses them from here on, where DDL cannot be undone."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 COMPATIBLE_FROM = "compatible_from"
 """Key in `meta`, and name in a migration's file."""
@@ -127,20 +130,23 @@ def _found(connection: Connection) -> str | None:
 
 
 def _is_fit_for_older(connection: Connection) -> bool:
-    if MigrationContext.configure(connection).get_current_revision() is None:
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is None:
         return False
-    oldest = connection.scalar(select(meta.c.value).where(meta.c.key == COMPATIBLE_FROM))
-    found = MigrationContext.configure(connection).get_current_revision() or ""
-    return oldest is not None and oldest <= head() < found
+    noted = connection.scalar(select(meta.c.value).where(meta.c.key == COMPATIBLE_FROM)) or ""
+    # A note of another schema than this one is none: whoever made this one did not write it.
+    newest, _, oldest = noted.partition(" ")
+    return newest == found and oldest <= head() < found
 
 
 def _note_compatibility(connection: Connection) -> None:
     """Of the newest migration: the schema of the oldest program that can work on what it made. It says so itself, by
     `compatible_from`; otherwise its own."""
     newest = ScriptDirectory.from_config(_config()).get_revision(head())
+    assert newest is not None
     oldest = getattr(newest.module, COMPATIBLE_FROM, newest.revision)
     connection.execute(delete(meta).where(meta.c.key == COMPATIBLE_FROM))
-    connection.execute(insert(meta).values(key=COMPATIBLE_FROM, value=oldest))
+    connection.execute(insert(meta).values(key=COMPATIBLE_FROM, value=f"{newest.revision} {oldest}"))
 
 
 def _first_rows(connection: Connection, now_ms: int) -> None:
