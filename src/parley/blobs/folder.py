@@ -59,7 +59,7 @@ class FolderBlobs:
     async def delete(self, key: str) -> None:
         await self._run(lambda: (self._folder / key).unlink(missing_ok=True))
 
-    async def keys(self) -> AsyncIterator[tuple[str, int]]:
+    async def listed(self) -> AsyncIterator[tuple[str, int]]:
         walk = self._walk()
         while page := await self._run(lambda: _take(walk, LISTED)):
             for row in page:

@@ -32,7 +32,7 @@ class Blobs(Protocol):
     async def delete(self, key: str) -> None:
         """Nothing is there afterwards, whether or not something was. Raises BlobsUnavailable."""
 
-    def keys(self) -> AsyncIterator[tuple[str, int]]:
+    def listed(self) -> AsyncIterator[tuple[str, int]]:
         """Every key, and when it was written in milliseconds since 1970, in no order. Raises BlobsUnavailable."""
 
     async def close(self) -> None: ...

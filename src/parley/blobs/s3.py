@@ -63,7 +63,7 @@ class S3Blobs:
         except BlobMissing:
             pass
 
-    async def keys(self) -> AsyncIterator[tuple[str, int]]:
+    async def listed(self) -> AsyncIterator[tuple[str, int]]:
         with _told():
             async for page in obstore.list(self._store, chunk_size=500):
                 for row in page:

@@ -88,7 +88,7 @@ class Sweeper:
     async def _orphans(self) -> int:
         before = self._clock.now_ms() - ORPHAN_MS
         gone, page = 0, list[str]()
-        async for key, written in self._blobs.keys():
+        async for key, written in self._blobs.listed():
             if written < before and id_of(key) is not None:
                 page.append(key)
             if len(page) == PAGE:
