@@ -169,8 +169,6 @@ class Attendance:
             oldest = next(iter(node.people))
             del node.people[oldest]
             self._unseat_elsewhere(name, oldest, told=False)
-        if not node.people:
-            del self._nodes[name]
 
     def _seat_elsewhere(self, node: str, row: Row) -> None:
         person = self._people.get(row.key)

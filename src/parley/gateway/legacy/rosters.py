@@ -1,8 +1,9 @@
 """Who is in a room on the other nodes, for lobby and room clients here.
 
-A node that has such clients calls the roll every 15 s; every node where somebody hears the room answers with a
-roster, the whole list of its own people, and tells its roster again when it changes. So a lost word is made good by
-the next, and of a node that died nothing is heard any more. It is presence: a hint, never history.
+A node that has such clients calls the roll every 10 s; every node where somebody hears the room answers with a
+roster, the whole list of its own people, and from then on tells it again when it changes. So a lost word is made good
+by the next roll, as is the first coming to a node that nobody had asked; and of a node that died nothing is heard any
+more. It is presence: a hint, never history.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from parley.protocol.types import ConversationId
 log = structlog.get_logger()
 
 ROSTER = "node.roster"
-ROLL_S = 15.0
+ROLL_S = 10.0
 SILENT_S = 3 * ROLL_S
 """A node that has said nothing for so long is gone, and nobody who asked is there any more."""
 ANSWERS_S = 0.15
