@@ -27,12 +27,13 @@ from parley.services.assistant.budget import GUESTS, Budget, Reservation
 from parley.services.assistant.calling import Calling
 from parley.services.assistant.cancelling import Cancelling
 from parley.services.assistant.figures import Figures
-from parley.services.assistant.growth import Growth
+from parley.services.assistant.growth import Growth, Tell
 from parley.services.assistant.line import Line
 from parley.services.assistant.notices import Notices
 from parley.services.assistant.reading import Reader, Reading
 from parley.services.assistant.rows import Rows, answer_id, end_id
 from parley.services.assistant.sifting import Sifter
+from parley.services.assistant.turns import Turns
 from parley.store.interface import Append, Appended, Database, Outcome, Refused, StoreUnavailable
 from parley.store.sql.assistant import Asked, Growing, Left
 
@@ -92,6 +93,7 @@ class Answering:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._places: dict[int, int] = {}
+        self._turns = Turns()
         self._stopping = False
         self.cancelling = Cancelling(database, rows, assistant, self)
 
@@ -257,6 +259,21 @@ class Answering:
 
     async def _try_to_answer(self, asked: Asked) -> bool:
         """False: it has not come to its end here, and its row must stay. Raises ChatError."""
+        async with self._turns.of(asked.conversation_id):
+            begun = await self._begin(asked)
+        if isinstance(begun, bool):
+            return begun
+        growth, reading, reserved = begun
+        self._growths[growth.message_id] = growth
+        try:
+            await self._rows.begin(asked.question_id, growth.message_id)
+            return await self._grow(growth, reading, reserved)
+        finally:
+            growth.close()
+            del self._growths[growth.message_id]
+
+    async def _begin(self, asked: Asked) -> tuple[Growth, Reading, Reservation] | bool:
+        """The answer's message is in the log from here on; or else whether this was the end of it."""
         reading = await self._reader.read(asked)
         purse = GUESTS if reading.guest else asked.asker
         reserved = await self._budget.reserve(purse, context.cost(reading.lines) + self._max_tokens)
@@ -273,16 +290,11 @@ class Answering:
             # It was begun before, and nobody goes on with it. Where it has ended, this changes nothing.
             await self._budget.settle(reserved, 0)
             return await self._complete(asked.conversation_id, ack.message_id, SORRY, AnswerStatus.INTERRUPTED)
-        growth = Growth(
-            asked, ack.message_id, lambda signal: self._fanout.tell_conversation(asked.conversation_id, signal)
-        )
-        self._growths[growth.message_id] = growth
-        try:
-            await self._rows.begin(asked.question_id, growth.message_id)
-            return await self._grow(growth, reading, reserved)
-        finally:
-            growth.close()
-            del self._growths[growth.message_id]
+        growth = Growth(asked, ack.message_id, self._tell_of(asked.conversation_id))
+        return growth, reading, reserved
+
+    def _tell_of(self, conversation_id: ConversationId) -> Tell:
+        return lambda signal: self._fanout.tell_conversation(conversation_id, signal)
 
     async def _grow(self, growth: Growth, reading: Reading, reserved: Reservation) -> bool:
         used: list[int] = []
