@@ -167,6 +167,21 @@ async def test_an_emptied_redis_is_filled_again(
         assert node.changes == [*before[number], (ANN, False)]
 
 
+async def test_who_goes_while_redis_is_empty_is_gone_everywhere(
+    three: tuple[Present, Present, Present], redis_url: str
+) -> None:
+    one, two, _ = three
+    one.presence.came(ANN)
+    await settled(*three)
+    async with Redis.from_url(redis_url) as client:
+        await client.flushdb()
+
+    one.presence.went(ANN)
+
+    await two.shows(ANN, online=False)
+    assert told_of(two, ANN) == [True, False]
+
+
 async def test_an_orderly_end_leaves_nothing(redis_url: str, redis_prefix: str) -> None:
     async with present(redis_url, redis_prefix) as stays:
         async with present(redis_url, redis_prefix) as goes:

@@ -47,6 +47,7 @@ class RedisPresence:
         self._moved: set[UserId] | None = None
         """Who changed while a look at everything is under way."""
         self._looked = False
+        self._look_again_at: float | None = None
         self._lost = 0
         self._closing = False
         self._wake = asyncio.Event()
@@ -174,9 +175,19 @@ class RedisPresence:
         if lost != self._lost or mine != sum(user > 0 for user in self._here):
             await self._restore()
             self._lost = lost
-        if not self._looked and self._node.listener.up:
-            await self._look()
+        if self._node.listener.up:
+            await self._look_if_due()
         return bool(more)
+
+    async def _look_if_due(self) -> None:
+        """At once after a break, for who has come. Once more when every living node has had the time to put its users
+        back into a Redis that lost them: who is not there then has gone."""
+        if not self._looked:
+            await self._look(final=False)
+            self._look_again_at = self._clock.monotonic() + self._dead_after_ms / 1000
+        elif self._look_again_at is not None and self._clock.monotonic() >= self._look_again_at:
+            await self._look(final=True)
+            self._look_again_at = None
 
     async def _restore(self) -> None:
         """Make Redis's set of this node what it is. On the talker's line, so after all that was said before."""
@@ -187,13 +198,13 @@ class RedisPresence:
         for user in here - there:
             self._say(f"+{user}")
 
-    async def _look(self) -> None:
+    async def _look(self, final: bool) -> None:
         """At everybody who is online: what was told meanwhile may have been missed."""
         self._moved, self._looked = set(), True
         try:
             nodes: list[Any] = await self._node.client.zrange(self._node.names.nodes, 0, -1)
             online = await self._members([node.decode() for node in nodes])
-            self._view.becomes(online | self._here, self._moved)
+            self._view.becomes(online | self._here, self._moved, final=final)
         except BaseException:
             self._looked = False
             raise

@@ -42,13 +42,15 @@ end
 CHANGE = (
     COMMON
     + """
--- ARGV[7...]: +<user> came to this node, -<user> went. What is so already changes nothing.
+-- ARGV[7...]: +<user> came to this node, -<user> went. Told twice is nodes' business.
 for i = 7, #ARGV do
   local user = string.sub(ARGV[i], 2)
   if string.sub(ARGV[i], 1, 1) == '+' then
     if redis.call('SADD', mine, user) == 1 and not elsewhere(user) then told[#told + 1] = ARGV[i] end
-  elseif redis.call('SREM', mine, user) == 1 and not elsewhere(user) then
-    gone(user, now)
+  else
+    -- Also who is not in the set any more: Redis may have been emptied, and the others still show the user.
+    redis.call('SREM', mine, user)
+    if not elsewhere(user) then gone(user, now) end
   end
 end
 live()

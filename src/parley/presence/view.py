@@ -50,10 +50,12 @@ class View:
                 self._away.popitem(last=False)
         self._change(user, seen)
 
-    def becomes(self, online: Collection[UserId], except_for: Collection[UserId]) -> None:
-        """All who are online, by a look at everything; who changed during the look is known better already."""
-        for user in [user for user in self._online if user not in online and user not in except_for]:
-            self.went(user, None)
+    def becomes(self, online: Collection[UserId], except_for: Collection[UserId], *, final: bool) -> None:
+        """All who are online, by a look at everything; who changed during the look is known better already. Only with
+        `final` have those gone who are not there."""
+        if final:
+            for user in [user for user in self._online if user not in online and user not in except_for]:
+                self.went(user, None)
         for user in online:
             if user not in except_for:
                 self.came(user)
