@@ -5,6 +5,7 @@ import type {
   ConversationId,
   ConversationPatch,
   Credentials,
+  FileLink,
   Invite,
   LogPage,
   LoginResult,
@@ -125,6 +126,16 @@ export function createApi({ http, clientId, cookie, signedIn }: ApiContext) {
       receipts: (id: ConversationId, messageId: MessageId) =>
         http.request<Receipts>('GET', path`/conversations/${id}/messages/${messageId}/receipts`),
       pins: (id: ConversationId) => http.request<Page<Message>>('GET', path`/conversations/${id}/pins`),
+    },
+
+    files: {
+      /** An address for `<img src>` and the like, where the session is a cookie: it goes along by itself. Elsewhere use `link`. */
+      url: (id: string, options: { download?: boolean } = {}) =>
+        http.url(path`/files/${id}`, { download: options.download || undefined }),
+      /** A picture's WebP, 512 pixels at most; 404 where there is none. */
+      thumbnailUrl: (id: string) => http.url(path`/files/${id}/thumbnail`),
+      /** Signed links, for where no session can be shown: with a token, or in another program. */
+      link: (id: string) => http.request<FileLink>('GET', path`/files/${id}/link`),
     },
 
     /** Over HTTP; `client.markRead` does it over the socket, and again after a reconnect. */

@@ -43,6 +43,7 @@ import type {
   UserId,
   Welcome,
 } from './types.js'
+import { Uploads } from './uploads.js'
 import { uuid7 } from './uuid7.js'
 
 /** Events handed on as they come. */
@@ -51,6 +52,8 @@ const SIGNALS = ['typing', 'read', 'presence', 'notice', 'ai.delta', 'upload.pro
 export class ParleyClient {
   /** The HTTP API, typed. */
   readonly api: Api
+  /** Files on their way to the server. */
+  readonly uploads: Uploads
   readonly #emitter = new Emitter()
   readonly #socket: Socket
   readonly #commands: Commands
@@ -82,6 +85,7 @@ export class ParleyClient {
 
     this.#clientId = () => uuid7(now)
     this.api = createApi({ http, clientId: this.#clientId, cookie: token === null, signedIn: (user) => this.#signedIn(user) })
+    this.uploads = new Uploads(http)
     this.#socket = new Socket({
       door: new Door({ http, api: this.api, ticket: options.ticket ?? token !== null, webSocket: options.webSocket ?? null }),
       backoff: new Backoff(bounds, random),

@@ -12,6 +12,8 @@ export interface RequestOptions {
   /** Undefined values are left out. */
   query?: Record<string, string | number | boolean | undefined>
   body?: unknown
+  /** Beside those that every request has. */
+  headers?: Record<string, string>
   signal?: AbortSignal
 }
 
@@ -48,10 +50,21 @@ export class Http {
     return read<T>(await this.#fetch(method, path, options, second))
   }
 
-  async #fetch(method: Method, path: string, { query, body, signal }: RequestOptions, token: string | null): Promise<Response> {
-    const headers: Record<string, string> = { accept: 'application/json' }
+  /** For requests that are made by others; empty when the session is a cookie. */
+  async credentials(): Promise<Record<string, string>> {
+    const { token } = this.#options
+    return bearer(token ? await token() : null)
+  }
+
+  /** The error in an answer that others have read. */
+  refusal(status: number, text: string): ParleyError {
+    return refusal(new Response(null, { status: status < 200 || status > 599 ? 500 : status }), parse(text))
+  }
+
+  async #fetch(method: Method, path: string, { query, body, signal, headers: more }: RequestOptions, token: string | null): Promise<Response> {
+    const headers: Record<string, string> = { accept: 'application/json', ...more }
     if (body !== undefined) headers['content-type'] = 'application/json'
-    if (token !== null) headers['authorization'] = `Bearer ${token}`
+    Object.assign(headers, bearer(token))
     const own = new AbortController()
     const abort = () => own.abort()
     if (signal?.aborted) throw ParleyError.local('aborted')
@@ -80,16 +93,27 @@ export class Http {
   }
 }
 
+function bearer(token: string | null): Record<string, string> {
+  return token === null ? {} : { authorization: `Bearer ${token}` }
+}
+
 async function read<T>(response: Response): Promise<T> {
-  const text = await response.text()
-  let body: unknown
-  try {
-    body = text === '' ? undefined : JSON.parse(text)
-  } catch (cause) {
-    body = cause
-  }
+  const body = parse(await response.text())
   if (response.ok && !(body instanceof Error)) return body as T
-  throw ParleyError.fromWire(body, response.status) ?? foreign(response)
+  throw refusal(response, body)
+}
+
+/** The JSON; undefined for nothing, and an Error for what is none. */
+function parse(text: string): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text)
+  } catch (cause) {
+    return cause
+  }
+}
+
+function refusal(response: Response, body: unknown): ParleyError {
+  return ParleyError.fromWire(body, response.status) ?? foreign(response)
 }
 
 /** An answer that is not the server's own: a proxy in front of it, or the wrong address. */

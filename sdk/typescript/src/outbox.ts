@@ -78,9 +78,11 @@ export class Outbox {
   }
 
   add(draft: Draft): PendingMessage {
+    const there = draft.clientId === undefined ? undefined : this.#items.get(draft.clientId)
+    if (there) return view(there, this.#conversation(there))
     if (this.#items.size >= this.#options.limit) throw ParleyError.local('outbox_full')
     const item: Item = {
-      clientId: this.#options.clientId(),
+      clientId: draft.clientId ?? this.#options.clientId(),
       // Placed behind what the storage still holds from before; unknown until that is read.
       order: this.#loaded ? this.#nextOrder() : Number.POSITIVE_INFINITY,
       createdAt: this.#options.now(),

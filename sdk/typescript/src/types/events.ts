@@ -3,6 +3,7 @@ import type { ParleyError } from '../errors.js'
 import type { ConversationId, MessageId, Seq, Time, UserId } from './basics.js'
 import type { StateChange, Welcome } from './connection.js'
 import type { Conversation } from './conversations.js'
+import type { UploadProgress } from './files.js'
 import type { Entry } from './log.js'
 import type { PendingMessage } from './sending.js'
 
@@ -66,7 +67,7 @@ export interface EventMap {
   outbox: { message: PendingMessage; discarded: boolean }
   notice: Record<string, unknown>
   'ai.delta': AiDelta
-  'upload.progress': Record<string, unknown>
+  'upload.progress': UploadProgress
   call: CallSignal
   /** What went wrong and belongs to no call of yours. For a log or a toast; nothing needs to be done. */
   error: ParleyError

@@ -20,6 +20,8 @@ export interface Outgoing {
   mentions?: UserId[]
   /** File ids. */
   attachments?: string[]
+  /** To repeat a message of an earlier page: the server keeps the first of one id. Default: a new UUIDv7. */
+  clientId?: string
 }
 
 /** Where to: a conversation, or a user (the direct conversation with them, made on first use). */
