@@ -47,14 +47,19 @@ class Person:
         return str(answer.headers["location"]).rpartition("/")[2]
 
     async def send(self, conversation: str, files: list[str], kind: str = "file", **more: Any) -> httpx.Response:
-        body = {"client_id": f"c{len(files)}-{more.pop('client_id', files[0])}", "kind": kind, "attachments": files}
+        body = {"client_id": f"c{len(files)}-{more.pop("client_id", files[0][::-1])}", "kind": kind, "attachments": files}
         return await self.http.post(f"/api/v1/conversations/{conversation}/messages", json={**body, **more})
 
     async def messages(self, conversation: str) -> list[dict[str, Any]]:
         return list((await self.http.get(f"/api/v1/conversations/{conversation}/messages")).json()["items"])
 
     async def group(self, *others: Person) -> str:
-        body = {"client_id": f"g{self.id}", "kind": "group", "title": "g", "member_ids": [one.id for one in others]}
+        body = {
+            "client_id": f"g{self.id}-{len(others)}",
+            "kind": "group",
+            "title": "g",
+            "member_ids": [one.id for one in others],
+        }
         answer = await self.http.post("/api/v1/conversations", json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])

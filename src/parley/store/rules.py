@@ -148,10 +148,16 @@ def _attachments(ledger: Ledger, append: Append, command: SendMessage) -> list[d
     if len(found) < len(command.attachments):
         raise No(Code.UNKNOWN_FILE)
     shown = [found[file_id] for file_id in command.attachments]
-    begins = {MessageKind.IMAGE: ("image/",), MessageKind.VOICE: ("audio/", "video/")}.get(command.kind, ("",))
-    if not all(file["type"].startswith(begins) for file in shown):
-        raise No(Code.BAD_PAYLOAD, f"kind {command.kind} wants files of that kind.")
+    if not all(_is_of(file, command.kind) for file in shown):
+        raise No(Code.BAD_PAYLOAD, f"A message of kind {command.kind} has files of that kind.")
     return shown
+
+
+def _is_of(file: dict[str, Any], kind: MessageKind) -> bool:
+    """Only what was measured is a picture: an SVG, or a bomb, is not."""
+    if kind is MessageKind.IMAGE:
+        return "width" in file
+    return kind is not MessageKind.VOICE or file["type"].startswith(("audio/", "video/"))
 
 
 def _hears(ledger: Ledger, conversation: Conversation, user: UserId) -> bool:
