@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.gateway.live import Live, Person, until
-from tests.gateway.test_ends import HeldStore
+from tests.gateway.test_ends import hold_back
 from tests.gateway.test_opening import seqs
 from tests.gateway.test_sending import message
 
@@ -134,7 +134,7 @@ async def test_a_turn_is_encoded_once_and_written_once_to_each(
         return real(self, about, head, more, entries)
 
     monkeypatch.setattr(NativeCodec, "entries", counting)
-    store = server.parley.log._store = HeldStore(server.parley.log._store)
+    store = hold_back(server)
     saying = [asyncio.ensure_future(server.say(alice, it)) for it in (talk, other, talk, other, talk)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)

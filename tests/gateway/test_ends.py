@@ -14,7 +14,7 @@ from tests.gateway.test_opening import seqs
 from tests.gateway.test_sending import answers, message
 
 from parley.gateway import connection
-from parley.store.interface import Append, Mark
+from parley.store.interface import Append, Fence, Mark
 from parley.testing import RawSocket
 
 QUICK = {"ping_s": 0.2, "silence_s": 1.0}
@@ -121,11 +121,11 @@ class HeldStore:
         self._held: list[Any] = []
         self.holding = True
 
-    def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Any) -> None:
+    def submit(self, appends: Sequence[Append], marks: Sequence[Mark], done: Any, fences: Sequence[Fence] = ()) -> None:
         if self.holding:
-            self._held.append((appends, marks, done))
+            self._held.append((appends, marks, done, fences))
         else:
-            self._batches.submit(appends, marks, done)
+            self._batches.submit(appends, marks, done, fences)
 
     def let_go(self) -> None:
         self.holding = False
@@ -133,12 +133,18 @@ class HeldStore:
             self._batches.submit(*held)
 
 
+def hold_back(server: Live) -> HeldStore:
+    """Put one in front of a server's store."""
+    log: Any = server.parley.log
+    store = log._store = HeldStore(log._store)
+    return store
+
+
 async def test_draining_settles_what_was_accepted_and_refuses_what_comes(
     server: Live, alice: Person, bob: Person, talk: str
 ) -> None:
     """What was accepted is acknowledged and told, then everybody is sent away to come back."""
-    store = HeldStore(server.parley.log._store)
-    server.parley.log._store = store
+    store = hold_back(server)
     hers, his = await server.connect(alice), await server.connect(bob)
     await hers.send({"type": "message.send", "id": "accepted", "payload": message(talk, "c1")})
     assert await hers.heard() == []
