@@ -47,7 +47,11 @@ class Person:
         return str(answer.headers["location"]).rpartition("/")[2]
 
     async def send(self, conversation: str, files: list[str], kind: str = "file", **more: Any) -> httpx.Response:
-        body = {"client_id": f"c{len(files)}-{more.pop("client_id", files[0][::-1])}", "kind": kind, "attachments": files}
+        body = {
+            "client_id": f"c{len(files)}-{more.pop('client_id', files[0][::-1])}",
+            "kind": kind,
+            "attachments": files,
+        }
         return await self.http.post(f"/api/v1/conversations/{conversation}/messages", json={**body, **more})
 
     async def messages(self, conversation: str) -> list[dict[str, Any]]:
