@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from tests.assistant.provider_process import Provider, build_page, running_provider
+from tests.assistant.provider_process import CannotBuild, Provider, find_node, running_provider
 from tests.conftest import unavailable
 from tests.gateway.live import Live, Person, Template, live_server
 
@@ -29,8 +29,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 @pytest.fixture(scope="session")
 def provider() -> Iterator[Provider]:
     try:
-        build_page.find_node()
-    except build_page.CannotBuild as error:
+        find_node()
+    except CannotBuild as error:
         unavailable(str(error))
     with running_provider() as provider:
         yield provider

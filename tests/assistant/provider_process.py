@@ -19,6 +19,9 @@ FOLDER = Path("tests", "assistant", "provider")
 sys.path.insert(0, str(ROOT / "tools"))
 
 import build_page  # noqa: E402 - how the page's build finds Node is how this finds it
+from build_page import CannotBuild, find_node  # noqa: E402
+
+__all__ = ["CannotBuild", "find_node"]
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -83,7 +86,8 @@ async def raw_provider(answer: Answer) -> AsyncIterator[str]:
         assert task is not None
         tasks.add(task)
         try:
-            await reader.readuntil(b"\r\n\r\n")
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
             await answer(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the other side went away, or the test is over

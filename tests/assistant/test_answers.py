@@ -10,8 +10,6 @@ from tests.assistant.listener import Listener
 from tests.assistant.provider_process import Provider
 from tests.gateway.live import Live, Person
 
-from parley.services.assistant.growth import Growth
-
 
 def assistant_of(live: Live) -> str:
     return str(live.parley.assistant.service.assistant)  # type: ignore[union-attr]  # one is configured
@@ -37,14 +35,10 @@ async def test_a_question_is_answered_in_the_room(server: Live, alice: Person, b
     assert [len(it.ended(room)) for it in (asker, other)] == [1, 1]
 
 
-async def test_deltas_join_up_to_the_answer(server: Live, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deltas_join_up_to_the_answer(server: Live, alice: Person) -> None:
     """By offsets in characters: code points, also where JavaScript counts two."""
     room = await server.group(alice)
     asker = await Listener.connect(server, alice)
-    told: list[int] = []
-    flush = Growth._flush
-    monkeypatch.setattr(Growth, "_flush", lambda growth: (told.append(1), flush(growth))[1])
-
     question = await asker.say(room, "@ai slowly say 12")
     ended = await asker.answer_to(room, question)
     emoji = await asker.answer_to(room, await asker.say(room, "@ai emoji"))
@@ -57,7 +51,6 @@ async def test_deltas_join_up_to_the_answer(server: Live, alice: Person, monkeyp
     assert offset > 0
     assert emoji["text"] == "😀👩‍👩‍👧日本語 done"
     assert asker.gaps == 0
-    assert len(told) == len(asker.deltas)
 
 
 async def test_who_may_ask_how(server: Live, alice: Person, bob: Person) -> None:

@@ -51,7 +51,7 @@ class Failure(StrEnum):
     """Not asked at all: it failed too often just now."""
 
 
-AGAIN = frozenset({Failure.TIMEOUT, Failure.RATE_LIMITED, Failure.UNAVAILABLE})
+AGAIN = frozenset({Failure.TIMEOUT, Failure.RATE_LIMITED, Failure.UNAVAILABLE, Failure.CUT})
 """May be gone in a moment."""
 
 

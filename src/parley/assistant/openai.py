@@ -100,8 +100,8 @@ def _failed(error: Exception, *, begun: bool = False) -> Failed:
         return Failed(kind, status, _retry_after(error.response.headers.get("retry-after")))
     if isinstance(error, openai.APIConnectionError):
         return Failed(Failure.CUT if begun else Failure.UNAVAILABLE)
-    # An error told inside the stream, or a chunk that is no JSON or not of the shape.
-    return Failed(Failure.GARBLED)
+    # In a stream: an error told in it, or a chunk that is no JSON or not of the shape.
+    return Failed(Failure.GARBLED if begun else Failure.UNAVAILABLE)
 
 
 def _retry_after(header: str | None) -> float | None:

@@ -2,7 +2,9 @@
 // Prints its address as one line of JSON, and ends when its standard input does.
 import { LLMock } from '@copilotkit/aimock'
 
-const mock = new LLMock({ port: 0, host: '127.0.0.1', logLevel: 'silent', journalMaxEntries: 20000 })
+const keys = process.env.PROVIDER_KEYS
+const auth = keys ? { auth: { apiKeys: keys.split(',') } } : {}
+const mock = new LLMock({ port: 0, host: '127.0.0.1', logLevel: 'silent', journalMaxEntries: 20000, ...auth })
 
 const words = (count, word = 'word') => Array.from({ length: count }, (_, i) => `${word}${i}`).join(' ')
 
@@ -12,7 +14,7 @@ mock.onMessage(/never end/, { content: words(4000) }, { chunkSize: 8, latency: 6
 mock.onMessage(/emoji/, { content: '😀👩‍👩‍👧日本語 done' }, { chunkSize: 1 })
 mock.onMessage(/too many/, { error: { message: 'slow down', type: 'rate_limit_error' }, status: 429, retryAfter: 0 })
 mock.onMessage(/break down/, { error: { message: 'broken', type: 'server_error' }, status: 500 })
-mock.onMessage(/cut off/, { content: words(200) }, { chunkSize: 8, truncateAfterChunks: 5 })
+mock.onMessage(/cut off/, { content: words(200) }, { chunkSize: 8, truncateAfterChunks: 5, latency: 20 })
 mock.onMessage(/hang/, { content: 'late' }, { latency: 30000 })
 mock.onMessage(/./s, { content: 'an answer' })
 
