@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -16,13 +14,6 @@ from parley.protocol.types import ConversationKind, EntryKind, JoinPolicy, Role,
 from parley.store.tables import conversations, entries, marks, members
 
 ROOM, GROUP, DIRECT = ConversationKind.ROOM, ConversationKind.GROUP, ConversationKind.DIRECT
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = await World.open(tmp_path)
-    yield world
-    await world.close()
 
 
 @pytest.fixture

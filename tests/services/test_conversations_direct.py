@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -15,13 +13,6 @@ from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId, ConversationKind, UserId
 from parley.services.directs import KnownDirects
 from parley.store.tables import conversations, members
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = await World.open(tmp_path)
-    yield world
-    await world.close()
 
 
 async def test_both_sides_racing_open_one(world: World) -> None:

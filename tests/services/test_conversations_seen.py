@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import msgspec
 import pytest
 from sqlalchemy import insert, update
@@ -14,13 +11,6 @@ from parley.protocol.commands import Actor, AddMember, CloseConversation, JoinCo
 from parley.protocol.errors import ChatError, Code
 from parley.protocol.types import ConversationId, JoinPolicy, UserId
 from parley.store.tables import members, users
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = await World.open(tmp_path)
-    yield world
-    await world.close()
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Coroutine
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import Connection, event, insert, update
 from tests.services.world import EPOCH, World
+from tests.store.stores import KITS
 
 from parley.clock import rfc3339
 from parley.protocol.commands import (
@@ -26,13 +26,6 @@ from parley.protocol.errors import ChatError, Code
 from parley.protocol.events import Ack
 from parley.protocol.types import ConversationId, EntryKind, MessageId
 from parley.store.tables import conversations, entries
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = await World.open(tmp_path)
-    yield world
-    await world.close()
 
 
 @pytest.fixture
@@ -324,6 +317,7 @@ async def test_a_page_costs_the_same_number_of_questions_however_long(
     assert few == many <= 5
 
 
+@pytest.mark.parametrize("kit", [KITS["sqlite"]], ids=["sqlite"], indirect=True)
 async def test_no_read_walks_the_whole_table(world: World, ann: Actor, group: ConversationId) -> None:
     """Every read of entries goes by an index, however the tables grow."""
     message = id_of(await world.say(ann, group))

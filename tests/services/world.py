@@ -9,7 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Engine, insert
+from tests.store.stores import KITS, Kit
 
 from parley.dispatch import Dispatch
 from parley.ids import Snowflakes
@@ -20,8 +21,6 @@ from parley.protocol.types import ConversationId, ConversationKind, UserId
 from parley.services.conversations import Conversations
 from parley.services.history import History
 from parley.store.batches import SqlBatches
-from parley.store.sql.hot import SqliteHot
-from parley.store.sqlite import reader_engine, writer_engine
 from parley.store.tables import conversations, meta, metadata, users
 from parley.store.threads import SqlDatabase
 from parley.testing.clock import FakeClock
@@ -56,14 +55,17 @@ class World:
     announced: list[tuple[ConversationId, list[Entry], list[UserId]]]
     published: list[Entry]
     _log: DirectLog
+    _opened: tuple[Kit, Path, Engine]
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     @classmethod
-    async def open(cls, folder: Path) -> World:
-        file = folder / "parley.db"
-        writer = writer_engine(file)
-        metadata.create_all(writer)
-        database = SqlDatabase(writer, reader_engine(file, 4))
+    async def open(cls, folder: Path, kit: Kit = KITS["sqlite"]) -> World:
+        writer = kit.writer(folder)
+        if kit.server is None:
+            metadata.create_all(writer)
+        else:
+            kit.server.opened(folder)
+        database = SqlDatabase(writer, kit.readers(folder))
         database.start()
         clock, limits = FakeClock(), Limits()
         ids = Snowflakes(clock)
@@ -71,7 +73,7 @@ class World:
         published: list[Entry] = []
         service = Conversations(database, clock, ids, lambda *made: announced.append(made), limits)
         log = DirectLog(
-            SqlBatches(database.writer, SqliteHot(), ids, clock),
+            SqlBatches(database.writer, kit.hot(), ids, clock),
             published.extend,
             turn_done=lambda: None,
             on_broken=lambda error: None,
@@ -88,11 +90,18 @@ class World:
 
         lobby = await database.write(furnish)
         dispatch = Dispatch(log, service, text_chars=8000)
-        return cls(database, service, History(database), dispatch, clock, limits, lobby, announced, published, log)
+        history, opened = History(database), (kit, folder, writer)
+        return cls(
+            database, service, history, dispatch, clock, limits, lobby, announced, published, log, opened
+        )  # fmt: skip
 
     async def close(self) -> None:
         await self._log.drain()
         await asyncio.to_thread(self.database.stop)
+        kit, folder, writer = self._opened
+        writer.dispose()
+        if kit.server is not None:
+            kit.server.closed(folder)
 
     async def account(self, name: str, *, guest: bool = False, admin: bool = False, gone: bool = False) -> Actor:
         row = {

@@ -14,6 +14,8 @@ from tests.store.servers import connected
 from tests.store.stores import Store
 
 PATIENCE = 20.0
+PAUSE = 0.12
+"""InnoDB's tables of transactions are read from a copy that is renewed only if nobody has looked for 0.1 s."""
 
 
 def number_of(raw: Any) -> int:
@@ -38,7 +40,7 @@ def wait_for(what: Callable[[], object]) -> None:
     until = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.01)
+        time.sleep(PAUSE)
 
 
 def somebody_waits(store: Store) -> bool:
