@@ -72,6 +72,7 @@ IMPLEMENTATIONS = {
     # cli: `migrate` makes the topics.
     "log.kafka_topics": ("app", "cli"),
     "log.places": ("app", "log.appender"),
+    "stream.stream": ("app",),
     "fanout.redis": ("app",),
     "presence.redis": ("app",),
     "fanout.memory": ("app",),

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from parley.cli import app
 from parley.configuration import BadSettings, as_docs, as_toml, load, rows, sections
-from parley.settings import Settings, not_available
+from parley.settings import Auth, Kafka, Log, Redis, Server, Settings, Store, at_odds
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "sk-canary-1234"
@@ -119,23 +119,49 @@ def test_a_bad_start_is_one_line_a_problem_and_code_two(monkeypatch: pytest.Monk
     assert "Traceback" not in result.output
 
 
+SHARED = "postgresql+psycopg://parley:hidden@db/parley"
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("given", "wanted"),
     [
-        ("PARLEY_LOG__KIND", "kafka"),
-        ("PARLEY_STORE__URL", "postgresql+psycopg://parley:hidden@db/parley"),
-        ("PARLEY_REDIS__URL", "redis://localhost"),
-        ("PARLEY_ASSISTANT__BASE_URL", "https://ai.example/v1"),
+        ({"STORE__URL": "oracle://parley:hidden@db/parley"}, "[store] url: 'oracle' is not a database"),
+        ({"SERVER__WORKERS": "2"}, "[server] workers: more than one process cannot share an SQLite file"),
+        ({"SERVER__ROLES": "appender"}, "[server] roles: an SQLite file is one process's own"),
+        ({"STORE__URL": SHARED}, "[auth] signing_key_file: every node on a shared database signs with the same key"),
+        (
+            {"STORE__URL": SHARED, "AUTH__SIGNING_KEY_FILE": "key", "SERVER__ROLES": "gateway"},
+            '[server] roles: gateway and appender can be parted only with [log] kind = "kafka"',
+        ),
+        ({"LOG__KIND": "kafka"}, "[kafka] bootstrap: the brokers are wanted"),
+        ({"KAFKA__STREAM": "entries"}, "[kafka] bootstrap: the brokers are wanted"),
+        ({"REDIS__URL": "http://:hidden@localhost"}, "[redis] url: redis://…, rediss://… or unix://… is wanted"),
     ],
 )
-def test_what_is_not_built_yet_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Taken by the schema, refused by `serve`, never ignored."""
-    monkeypatch.setenv(name, value)
-    assert not_available(load())
-    result = CliRunner().invoke(app, ["serve"])
-    assert result.exit_code == 2
-    assert "is not available in this version" in result.output
-    assert "hidden" not in result.output
+def test_what_cannot_go_together_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], wanted: str
+) -> None:
+    """One sentence, which says what to do; `serve` and `migrate` alike; no password in it."""
+    for name, value in given.items():
+        monkeypatch.setenv(f"PARLEY_{name}", value)
+
+    for command in ("serve", "migrate"):
+        result = CliRunner().invoke(app, [command])
+        assert result.exit_code == 2
+        assert wanted in result.output
+        assert result.output.count("\n") == 1
+        assert "hidden" not in result.output
+
+
+def test_settings_that_go_together_are_not_refused() -> None:
+    key = {"signing_key_file": Path("key")}
+    nodes = Settings(store=Store(url=SHARED), auth=Auth(**key), server=Server(workers=4), redis=Redis(url="redis://r"))
+    parted = Settings(
+        store=Store(url=SHARED), auth=Auth(**key), server=Server(roles=["appender"]), log=Log(kind="kafka"),
+        kafka=Kafka(bootstrap="k:9092"),
+    )  # fmt: skip
+    alone = Settings(log=Log(kind="kafka"), kafka=Kafka(bootstrap="k:9092"))
+    assert [at_odds(settings) for settings in (Settings(), nodes, parted, alone)] == [[], [], [], []]
 
 
 def test_settings_are_shown_as_a_file_that_gives_them_again(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 import parley
 from parley.configuration import BadSettings, as_docs, as_toml, load, mask_url
-from parley.settings import Settings, at_odds, not_available
+from parley.settings import Settings, at_odds
 
 app = typer.Typer(
     help="A self-hosted real-time chat server.",
@@ -104,7 +104,7 @@ def _settings(config: Path | None, **sections: dict[str, Any]) -> Settings:
 
 
 def _possible(settings: Settings) -> Settings:
-    if problems := at_odds(settings) + not_available(settings):
+    if problems := at_odds(settings):
         _stop(problems, code=2)
     return settings
 

@@ -414,6 +414,7 @@ class Settings(BaseSettings):
         return self.auth.signing_key_file or self.server.data / "signing.key"
 
 
+BOTH_ROLES = {"gateway", "appender"}
 ENGINES = ("postgresql", "mysql", "mariadb")
 
 
@@ -421,33 +422,23 @@ def at_odds(settings: Settings) -> list[str]:
     """What these settings ask for and cannot have together, one sentence each. `serve` and `migrate` refuse it."""
     server, kafka = settings.server, settings.kafka
     engine = settings.store_url.partition(":")[0].partition("+")[0]
+    shared = engine in ENGINES
     topics = settings.log.kind == "kafka" or bool(kafka.stream)
     rows = {
         f"[store] url: {engine!r} is not a database that is known here; "
-        "sqlite:///…, postgresql+psycopg://… or mariadb+pymysql://… is wanted": engine not in {"sqlite", *ENGINES},
+        "sqlite:///…, postgresql+psycopg://… or mariadb+pymysql://… is wanted": not shared and engine != "sqlite",
         "[server] workers: more than one process cannot share an SQLite file; set [store] url to PostgreSQL or MariaDB":
             engine == "sqlite" and server.workers > 1,
         "[server] roles: an SQLite file is one process's own, so that process needs both roles":
             engine == "sqlite" and set(server.roles) != BOTH_ROLES,
         "[server] roles: gateway and appender can be parted only with [log] kind = \"kafka\"":
-            engine != "sqlite" and settings.log.kind != "kafka" and set(server.roles) != BOTH_ROLES,
+            shared and settings.log.kind != "kafka" and set(server.roles) != BOTH_ROLES,
         "[auth] signing_key_file: every node on a shared database signs with the same key, so none makes its own; "
         "make one with `head -c 32 /dev/urandom > signing.key`, give every node the file and name it here":
-            engine != "sqlite" and settings.auth.signing_key_file is None,
+            shared and settings.auth.signing_key_file is None,
         "[kafka] bootstrap: the brokers are wanted for [log] kind = \"kafka\" and for [kafka] stream":
             topics and not kafka.bootstrap,
         "[redis] url: redis://…, rediss://… or unix://… is wanted":
             bool(settings.redis.url) and settings.redis.url.partition(":")[0] not in {"redis", "rediss", "unix"},
     }  # fmt: skip
     return [sentence for sentence, wrong in rows.items() if wrong]
-
-
-BOTH_ROLES = {"gateway", "appender"}
-
-
-def not_available(settings: Settings) -> list[str]:
-    """What these settings ask for and this version cannot do yet: `serve` refuses it rather than ignore it."""
-    asked = {
-        "[kafka] stream": bool(settings.kafka.stream),
-    }
-    return [f"{row} is not available in this version" for row, wanted in asked.items() if wanted]

@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import structlog
+
 from parley.app.stores import Store
 from parley.clock import Clock
 from parley.log.appender import Appender
@@ -13,11 +15,14 @@ from parley.log.figures import AppenderMetrics
 from parley.log.interface import Log, Publish
 from parley.log.kafka import KafkaLog
 from parley.log.kafka_results import Answers
-from parley.log.kafka_topics import Topic, check_topics, log_topics, stream_topic
+from parley.log.kafka_topics import LogNotReady, Topic, check_topics, log_topics, stream_topic
 from parley.log.places import Places, looking_up
 from parley.observability import Metrics
 from parley.settings import Kafka, Settings
 from parley.store.interface import StoreBroken
+from parley.stream.stream import Stream
+
+log = structlog.get_logger()
 
 Partitions = Mapping[str, int]
 """How many each topic has that this process uses, by its name."""
@@ -49,9 +54,18 @@ def wanted_topics(settings: Settings) -> list[Topic]:
 
 
 async def open_topics(settings: Settings) -> Partitions:
-    """Ask Kafka whether it can keep what is promised. Raises LogNotReady."""
-    topics = wanted_topics(settings)
-    return await check_topics(settings.kafka.bootstrap, topics) if topics else {}
+    """Ask Kafka whether it can keep what is promised. Raises LogNotReady.
+
+    What only the stream wants is no reason not to start: chat does not know of it, and it catches up.
+    """
+    if settings.log.kind == "kafka":
+        return await check_topics(settings.kafka.bootstrap, wanted_topics(settings))
+    if settings.kafka.stream:
+        try:
+            await check_topics(settings.kafka.bootstrap, wanted_topics(settings))
+        except LogNotReady as error:
+            log.warning("stream_not_ready", error=str(error))
+    return {}
 
 
 def open_log(
@@ -77,6 +91,21 @@ def open_log(
     if not kafka:
         return Direct(direct)
     return OverKafka(settings, topics, direct, store, publish, clock, metrics, turn_done, on_broken)
+
+
+def open_stream(settings: Settings, store: Store, metrics: Metrics) -> Stream | None:
+    """By `[kafka] stream`, on every node: a lease sees to it that one of them streams."""
+    kafka = settings.kafka
+    if not kafka.stream:
+        return None
+    return Stream(
+        kafka.bootstrap,
+        kafka.stream,
+        database=store.database,
+        owner=f"{store.node.id}.{secrets.token_hex(8)}",
+        shared=store.shared,
+        confirmed=metrics.stream_entries,
+    )
 
 
 class Direct:

@@ -12,7 +12,7 @@ from parley.app.assistant import AssistantParts
 from parley.app.between import open_between
 from parley.app.company import Company
 from parley.app.files import FileParts
-from parley.app.logs import Partitions, open_log
+from parley.app.logs import Partitions, open_log, open_stream
 from parley.app.stores import Store, open_key, open_store
 from parley.clock import Clock, SystemClock
 from parley.dialects.shared import color_of
@@ -83,6 +83,9 @@ class Parley:
         self.fanout, self.presence = self.between.fanout, self.between.presence
         self.hub.ears = self.between.ears
         self.metrics.fanout_reaches_others.set_function(lambda: self.fanout.reaches_others)
+
+        # The stream: what was committed, once more, to a topic for others to read
+        self.stream = open_stream(settings, store, self.metrics)
 
         # The log: what is asked, into the store
         self._loop = asyncio.get_running_loop()
@@ -227,6 +230,8 @@ class Parley:
         """What this process has just committed: to whoever hears it, to the stream, and to the assistant, which may be
         asked in it."""
         self.fanout.publish(entries)
+        if self.stream is not None:
+            self.stream.heard(entries)
         if self.serves_clients:
             self.assistant.heard(entries)
 
@@ -264,6 +269,8 @@ class Parley:
         self._file_parts.start()
         if self.serves_clients:
             await self.assistant.start()
+        if self.stream is not None:
+            await self.stream.start()
         self.wheel.start()
         self.company.start()
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
@@ -286,6 +293,8 @@ class Parley:
         await self.assistant.close()
         await self.company.stop()
         await self.way.stop()
+        if self.stream is not None:
+            await self.stream.stop()
         await self._file_parts.close()
         self.wheel.stop()
         self.rosters.close()
