@@ -88,7 +88,8 @@ class RedisThrottle:
     async def _refusal(self, name: tuple[str, str]) -> ChatError:
         stats = await self._ask(lambda: self._limiter.get_window_stats(self._item, *name))
         # The library adds the rest of the window to this process's clock; taken off again, the clock does not matter.
-        return too_often(stats.reset_time - time.time())
+        # For a window that has just begun it says nought.
+        return too_often(max(1.0, stats.reset_time - time.time()))
 
     def _name(self, key: tuple[str, ...]) -> tuple[str, str]:
         """Addresses and user names do not lie about in Redis."""
