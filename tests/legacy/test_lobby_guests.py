@@ -177,7 +177,7 @@ async def test_unused_guests_are_swept(doors: Doors, monkeypatch: pytest.MonkeyP
 async def test_the_server_sweeps_by_itself(opening: OpenDoors, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every hour, from the start on."""
 
-    from parley import app
+    from parley.app import parley as app
     from parley.services.legacy import Legacy
 
     swept: list[Any] = []

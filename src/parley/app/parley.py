@@ -137,7 +137,7 @@ class Parley:
 
         self.legacy = Legacy(
             self.database, self.clock, self.conversations, self.history, rooms=limits.rooms,
-            reserved=[settings.assistant.name], links=self.files.links.of,
+            reserved=[settings.assistant.name], links=self.files.links.of, node=store.node.id,
         )  # fmt: skip
 
         self.bots = Bots(settings, self.database, self.clock, self.accounts.sessions)

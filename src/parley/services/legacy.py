@@ -52,9 +52,10 @@ class Legacy:
         rooms: int,
         reserved: Sequence[str] = (),
         links: Callable[[dict[str, Any]], str] = lambda _: "",
+        node: int = 0,
     ) -> None:
         """`rooms`: how many conversations there may be, 0 for no bound; `reserved`: names no guest may have; `links`:
-        the address of a message's attachment, for frames."""
+        the address of a message's attachment, for frames; `node`: this process's number among its like."""
         self.links = links
         self._database = database
         self._clock = clock
@@ -63,7 +64,8 @@ class Legacy:
         self._most_rooms = rooms
         self.reserved = frozenset(reserved)
         self._reserved = {_key(name, spaces=False) for name in RESERVED_NAMES | self.reserved}
-        self._unstored = itertools.count(1)
+        # No two nodes' may be one, and all of them fit a JavaScript number.
+        self._unstored = itertools.count(1 + (node << 32))
 
     # Rooms
 
