@@ -101,16 +101,13 @@ class InDatabase(Kept):
         await self.database.write(age)
 
 
-@pytest.fixture(params=["memory", "redis", "sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=["memory", "redis", "sqlite"])
 async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kept]:
     async with AsyncExitStack() as stack:
         if request.param == "memory":
             yield InMemory()
         elif request.param == "sqlite":
             yield InDatabase(stack.enter_context(database(tmp_path))[0])
-        elif request.param in {"postgresql", "mariadb"}:
-            url = request.getfixturevalue(f"migrated_{request.param}_url")
-            yield InDatabase(stack.enter_context(shared(url)))
         else:
             url, prefix = request.getfixturevalue("redis_url"), request.getfixturevalue("redis_prefix")
             one = await stack.enter_async_context(node(url, prefix))
@@ -185,6 +182,26 @@ async def test_one_session_has_so_many_and_the_oldest_goes_first(kept: Kept) -> 
     assert await redeemed(kept.one, yours) == YOURS
     answers = [await redeemed(kept.one, ticket) for ticket in tickets]
     assert Counter(answers) == {MINE: A_SESSION, Code.UNAUTHENTICATED: 1}
+
+
+LAWS = (
+    test_it_is_good_once_on_any_node,
+    test_of_twenty_at_once_exactly_one_wins,
+    test_it_belongs_to_its_session,
+    test_it_ends_after_thirty_seconds,
+    test_what_was_never_issued_is_not_valid,
+    test_one_session_has_so_many_and_the_oldest_goes_first,
+)
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"])
+async def test_shared_databases_keep_the_same_laws(engine: str, request: pytest.FixtureRequest) -> None:
+    """In one database, law after law: making one takes longer than all of them."""
+    with shared(request.getfixturevalue(f"migrated_{engine}_url")) as opened:
+        for law in LAWS:
+            kept = InDatabase(opened)
+            await law(kept)
+            await kept.expire()
 
 
 @pytest.mark.parametrize("where", ["memory", "database"])
