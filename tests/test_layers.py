@@ -23,9 +23,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "log": (*PLAIN, "protocol", "store.interface", "kafka_producer"),
     "stream": (*PLAIN, "protocol", "store.interface", "kafka_producer"),
     "redis": (*PLAIN, "protocol"),
+    "assistant": PLAIN,
     "fanout": (*PLAIN, "protocol", "redis"),
     "presence": (*PLAIN, "protocol", "redis"),
-    "services": (*PLAIN, "protocol", "log.interface", "store.interface", "fanout.interface", "settings", "redis"),
+    "services": (
+        *PLAIN, "protocol", "log.interface", "store.interface", "fanout.interface", "settings", "redis",
+        "assistant.interface",
+    ),
     "dispatch": (*PLAIN, "protocol", "log.interface", "store.interface"),
     "gateway": (
         *PLAIN, "protocol", "dialects", "dispatch", "services",
@@ -73,6 +77,7 @@ IMPLEMENTATIONS = {
     "log.kafka_topics": ("app", "cli"),
     "log.places": ("app", "log.appender"),
     "stream.stream": ("app",),
+    "assistant.openai": ("app",),
     "fanout.redis": ("app",),
     "presence.redis": ("app",),
     "fanout.memory": ("app",),

@@ -253,7 +253,8 @@ def test_of_what_is_not_there_nobody_learns_more(stage: Store, actors: Cast) -> 
 def test_every_rule_has_its_row(stage: Store, actors: Cast) -> None:
     """A new command without one fails here."""
     here = Here(ConversationId(1), actors, MessageId(1), MessageId(2))
-    assert {type(make(here, "c")) for make in COMMANDS.values()} == set(RULES)
+    # Nobody but the server submits these two, and they ask for no role; tests/assistant has them.
+    assert {type(make(here, "c")) for make in COMMANDS.values()} == set(RULES) - {c.StartAnswer, c.CompleteAnswer}
     assert all(set(table) == set(COMMANDS) for table in chain(TABLES.values(), [LOBBY]))
 
 

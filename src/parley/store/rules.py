@@ -5,9 +5,7 @@ whether the command was answered before, because a repeat is answered first, wha
 """
 
 from collections.abc import Callable
-from typing import Any, NoReturn
-
-import msgspec
+from typing import Any
 
 from parley.protocol import bodies
 from parley.protocol.commands import (
@@ -29,10 +27,9 @@ from parley.protocol.commands import (
     SendMessage,
     StartAnswer,
 )
-from parley.protocol.errors import Code, ErrorSpec
-from parley.protocol.events import Ack, Entry
+from parley.protocol.errors import Code
+from parley.protocol.events import Entry
 from parley.protocol.types import (
-    STREAMING,
     ConversationKind,
     EntryKind,
     JoinPolicy,
@@ -42,19 +39,16 @@ from parley.protocol.types import (
     Role,
     UserId,
 )
-from parley.store.interface import Append, Appended, Outcome, Refused
-from parley.store.ledger import Conversation, Ledger, Message
+from parley.store.interface import Append, Outcome
+from parley.store.ledger import Conversation, Ledger
+from parley.store.rules_assistant import complete_answer, start_answer
+from parley.store.ruling import No, appended, enter, living, message_in
 
 REACTIONS_PER_USER = 20
 """Different emoji one member may put on one message."""
 PINS = 200
 """Pinned messages of one conversation."""
 MEMBERS = 100_000
-
-
-class No(Exception):
-    def __init__(self, spec: ErrorSpec, detail: str | None = None) -> None:
-        self.refused = Refused(spec, detail)
 
 
 def decide(ledger: Ledger, append: Append, *, optimistic: bool) -> Outcome:
@@ -73,60 +67,13 @@ def decide(ledger: Ledger, append: Append, *, optimistic: bool) -> Outcome:
         return ledger.answer(append.actor, command.client_id, stored=True) or no.refused
 
 
-def role_of(ledger: Ledger, append: Append, conversation: Conversation) -> Role | None:
-    if append.guest_of is not None:
-        return Role.MEMBER if append.guest_of == conversation.id else None
-    membership = ledger.membership(conversation, append.actor)
-    if membership is None:
-        return None
-    return Role.ADMIN if conversation.lobby and append.admin else membership[0]
-
-
-def _refuse_stranger(conversation: Conversation) -> NoReturn:
-    """Of a private conversation a stranger does not even learn that it exists."""
-    listed = conversation.kind == ConversationKind.ROOM and conversation.join_policy == JoinPolicy.OPEN
-    raise No(Code.NOT_A_MEMBER if listed else Code.UNKNOWN_CONVERSATION)
-
-
-def _enter(ledger: Ledger, append: Append) -> tuple[Conversation, Role]:
-    """The conversation, if the actor is in it and it is open."""
-    conversation = ledger.conversation(append.command.conversation_id)
-    if conversation is None:
-        raise No(Code.UNKNOWN_CONVERSATION)
-    role = role_of(ledger, append, conversation)
-    if role is None:
-        _refuse_stranger(conversation)
-    if conversation.closed:
-        raise No(Code.CONVERSATION_CLOSED)
-    return conversation, role
-
-
-def _message(ledger: Ledger, conversation: Conversation, message_id: MessageId) -> Message:
-    message = ledger.message(message_id)
-    if message is None or message.conversation_id != conversation.id:
-        raise No(Code.UNKNOWN_MESSAGE)
-    return message
-
-
-def _living(ledger: Ledger, conversation: Conversation, message_id: MessageId) -> Message:
-    message = _message(ledger, conversation, message_id)
-    if message.deleted:
-        raise No(Code.MESSAGE_DELETED)
-    return message
-
-
-def _appended(*entries: Entry) -> Appended:
-    first = entries[0]
-    return Appended(Ack(first.conversation_id, first.seq, first.at, False, first.message_id), entries)
-
-
 # Messages
 
 
 def send(ledger: Ledger, append: Append, command: SendMessage) -> Outcome:
-    conversation, _ = _enter(ledger, append)
+    conversation, _ = enter(ledger, append)
     if command.reply_to is not None:
-        _message(ledger, conversation, command.reply_to)
+        message_in(ledger, conversation, command.reply_to)
     id_ = MessageId(ledger.next_id())
     mentions = [str(user) for user in command.mentions if _hears(ledger, conversation, user)]
     reply_to = None if command.reply_to is None else str(command.reply_to)
@@ -137,7 +84,7 @@ def send(ledger: Ledger, append: Append, command: SendMessage) -> Outcome:
         message.attachments = _attachments(ledger, append, command)
         ledger.attach(command.attachments, id_, conversation)
     body = bodies.created(message)
-    return _appended(ledger.append_message(conversation, append.actor, command.client_id, id_, body, append.name))
+    return appended(ledger.append_message(conversation, append.actor, command.client_id, id_, body, append.name))
 
 
 def _attachments(ledger: Ledger, append: Append, command: SendMessage) -> list[dict[str, Any]]:
@@ -169,8 +116,8 @@ def _hears(ledger: Ledger, conversation: Conversation, user: UserId) -> bool:
 
 
 def edit(ledger: Ledger, append: Append, command: EditMessage) -> Outcome:
-    conversation, role = _enter(ledger, append)
-    message = _living(ledger, conversation, command.message_id)
+    conversation, role = enter(ledger, append)
+    message = living(ledger, conversation, command.message_id)
     if message.by != append.actor and not role.moderates:
         raise No(Code.ROLE_REQUIRED)
     if message.growing:
@@ -180,12 +127,12 @@ def edit(ledger: Ledger, append: Append, command: EditMessage) -> Outcome:
         conversation, EntryKind.MESSAGE_EDITED, append.actor, command.client_id, body, message=message.id
     )
     ledger.edit(message, entry.seq)
-    return _appended(entry)
+    return appended(entry)
 
 
 def delete(ledger: Ledger, append: Append, command: DeleteMessage) -> Outcome:
-    conversation, role = _enter(ledger, append)
-    message = _message(ledger, conversation, command.message_id)
+    conversation, role = enter(ledger, append)
+    message = message_in(ledger, conversation, command.message_id)
     if message.by != append.actor and not role.moderates:
         raise No(Code.ROLE_REQUIRED)
     if message.deleted:
@@ -201,12 +148,12 @@ def delete(ledger: Ledger, append: Append, command: DeleteMessage) -> Outcome:
         message=message.id,
     )
     ledger.empty(message)
-    return _appended(entry)
+    return appended(entry)
 
 
 def add_reaction(ledger: Ledger, append: Append, command: AddReaction) -> Outcome:
-    conversation, _ = _enter(ledger, append)
-    message = _living(ledger, conversation, command.message_id)
+    conversation, _ = enter(ledger, append)
+    message = living(ledger, conversation, command.message_id)
     mine = ledger.reactions_of(message, append.actor)
     if command.emoji in mine:
         return ledger.keep_answer(conversation, append.actor, command.client_id, mine[command.emoji], message.id)
@@ -217,12 +164,12 @@ def add_reaction(ledger: Ledger, append: Append, command: AddReaction) -> Outcom
         bodies.reaction(message.id, command.emoji), message=message.id,
     )  # fmt: skip
     ledger.react(message, append.actor, command.emoji, entry.seq)
-    return _appended(entry)
+    return appended(entry)
 
 
 def remove_reaction(ledger: Ledger, append: Append, command: RemoveReaction) -> Outcome:
-    conversation, _ = _enter(ledger, append)
-    message = _living(ledger, conversation, command.message_id)
+    conversation, _ = enter(ledger, append)
+    message = living(ledger, conversation, command.message_id)
     if command.emoji not in ledger.reactions_of(message, append.actor):
         return ledger.keep_answer(conversation, append.actor, command.client_id, conversation.last_seq, message.id)
     entry = ledger.append(
@@ -230,12 +177,12 @@ def remove_reaction(ledger: Ledger, append: Append, command: RemoveReaction) -> 
         bodies.reaction(message.id, command.emoji), message=message.id,
     )  # fmt: skip
     ledger.unreact(message, append.actor, command.emoji)
-    return _appended(entry)
+    return appended(entry)
 
 
 def add_pin(ledger: Ledger, append: Append, command: AddPin) -> Outcome:
-    conversation, _ = _enter(ledger, append)
-    message = _living(ledger, conversation, command.message_id)
+    conversation, _ = enter(ledger, append)
+    message = living(ledger, conversation, command.message_id)
     pins = ledger.pins_of(conversation)
     if message.id in pins:
         return ledger.keep_answer(conversation, append.actor, command.client_id, pins[message.id], message.id)
@@ -245,12 +192,12 @@ def add_pin(ledger: Ledger, append: Append, command: AddPin) -> Outcome:
         conversation, EntryKind.PIN_ADDED, append.actor, command.client_id, bodies.about(message.id), message=message.id
     )
     ledger.pin(message, entry.seq)
-    return _appended(entry)
+    return appended(entry)
 
 
 def remove_pin(ledger: Ledger, append: Append, command: RemovePin) -> Outcome:
-    conversation, _ = _enter(ledger, append)
-    message = _message(ledger, conversation, command.message_id)
+    conversation, _ = enter(ledger, append)
+    message = message_in(ledger, conversation, command.message_id)
     if message.id not in ledger.pins_of(conversation):
         return ledger.keep_answer(conversation, append.actor, command.client_id, conversation.last_seq, message.id)
     entry = ledger.append(
@@ -262,49 +209,7 @@ def remove_pin(ledger: Ledger, append: Append, command: RemovePin) -> Outcome:
         message=message.id,
     )
     ledger.unpin(message)
-    return _appended(entry)
-
-
-# The assistant: it is in no conversation, and only the server submits these
-
-
-def _open_to_assistant(ledger: Ledger, append: Append) -> Conversation:
-    conversation = ledger.conversation(append.command.conversation_id)
-    if conversation is None:
-        raise No(Code.UNKNOWN_CONVERSATION)
-    if conversation.closed:
-        raise No(Code.CONVERSATION_CLOSED)
-    return conversation
-
-
-def start_answer(ledger: Ledger, append: Append, command: StartAnswer) -> Outcome:
-    conversation = _open_to_assistant(ledger, append)
-    question = _living(ledger, conversation, command.question)
-    id_ = MessageId(ledger.next_id())
-    message = bodies.MessageBody(str(id_), MessageKind.TEXT, "", reply_to=str(question.id), status=STREAMING)
-    return _appended(
-        ledger.append_message(
-            conversation, append.actor, command.client_id, id_, bodies.created(message), append.name, reads=False
-        )
-    )
-
-
-def complete_answer(ledger: Ledger, append: Append, command: CompleteAnswer) -> Outcome:
-    """Once: what has ended, by its completion or by being deleted, stays as it is."""
-    conversation = _open_to_assistant(ledger, append)
-    message = _living(ledger, conversation, command.message_id)
-    if message.by != append.actor or not message.growing:
-        raise No(Code.UNSUPPORTED, "Nothing grows there.")
-    entry = ledger.append(
-        conversation,
-        EntryKind.MESSAGE_COMPLETED,
-        append.actor,
-        command.client_id,
-        bodies.completed(message.id, command.text, command.status),
-        message=message.id,
-    )
-    ledger.complete(message, entry.seq)
-    return _appended(msgspec.structs.replace(entry, by_name=append.name))
+    return appended(entry)
 
 
 # Members
@@ -324,7 +229,7 @@ def join(ledger: Ledger, append: Append, command: JoinConversation) -> Outcome:
         raise No(Code.INVITE_ONLY)
     if conversation.closed:
         raise No(Code.CONVERSATION_CLOSED)
-    return _appended(_admit(ledger, conversation, append, append.actor, command.client_id))
+    return appended(_admit(ledger, conversation, append, append.actor, command.client_id))
 
 
 def _admit(ledger: Ledger, conversation: Conversation, append: Append, user: UserId, client_id: str) -> Entry:
@@ -351,7 +256,7 @@ def _manageable(conversation: Conversation) -> None:
 
 
 def leave(ledger: Ledger, append: Append, command: LeaveConversation) -> Outcome:
-    conversation, role = _enter(ledger, append)
+    conversation, role = enter(ledger, append)
     _manageable(conversation)
     if role is Role.OWNER and conversation.member_count > 1:
         raise No(Code.OWNER_MUST_TRANSFER)
@@ -368,22 +273,22 @@ def _dismiss(ledger: Ledger, conversation: Conversation, append: Append, user: U
         user=user,
     )
     ledger.leave(conversation, user)
-    return _appended(entry)
+    return appended(entry)
 
 
 def add_member(ledger: Ledger, append: Append, command: AddMember) -> Outcome:
-    conversation, role = _enter(ledger, append)
+    conversation, role = enter(ledger, append)
     _manageable(conversation)
     if not role.moderates:
         raise No(Code.ROLE_REQUIRED)
     membership = ledger.membership(conversation, command.user_id)
     if membership is not None:
         return ledger.keep_answer(conversation, append.actor, command.client_id, membership[1], None)
-    return _appended(_admit(ledger, conversation, append, command.user_id, command.client_id))
+    return appended(_admit(ledger, conversation, append, command.user_id, command.client_id))
 
 
 def remove_member(ledger: Ledger, append: Append, command: RemoveMember) -> Outcome:
-    conversation, role = _enter(ledger, append)
+    conversation, role = enter(ledger, append)
     _manageable(conversation)
     membership = ledger.membership(conversation, command.user_id)
     if command.user_id == append.actor:
@@ -398,7 +303,7 @@ def remove_member(ledger: Ledger, append: Append, command: RemoveMember) -> Outc
 
 
 def change_role(ledger: Ledger, append: Append, command: ChangeRole) -> Outcome:
-    conversation, role = _enter(ledger, append)
+    conversation, role = enter(ledger, append)
     _manageable(conversation)
     if role is not Role.OWNER:
         raise No(Code.ROLE_REQUIRED)
@@ -411,9 +316,9 @@ def change_role(ledger: Ledger, append: Append, command: ChangeRole) -> Outcome:
         raise No(Code.OWNER_MUST_TRANSFER)
     first = _set_role(ledger, conversation, append, command.user_id, command.role, command.client_id)
     if command.role is not Role.OWNER:
-        return _appended(first)
+        return appended(first)
     made = f"{command.client_id[:40]}.{ledger.next_id()}"
-    return _appended(first, _set_role(ledger, conversation, append, append.actor, Role.ADMIN, made))
+    return appended(first, _set_role(ledger, conversation, append, append.actor, Role.ADMIN, made))
 
 
 def _set_role(
@@ -431,7 +336,7 @@ def _set_role(
 
 
 def change(ledger: Ledger, append: Append, command: ChangeConversation) -> Outcome:
-    conversation, role = _enter(ledger, append)
+    conversation, role = enter(ledger, append)
     if not role.moderates:
         raise No(Code.ROLE_REQUIRED)
     if conversation.kind == ConversationKind.DIRECT:
@@ -450,17 +355,17 @@ def change(ledger: Ledger, append: Append, command: ChangeConversation) -> Outco
     body = bodies.changed(dict(wanted))
     entry = ledger.append(conversation, EntryKind.CONVERSATION_CHANGED, append.actor, command.client_id, body)
     ledger.change(conversation, **wanted)
-    return _appended(entry)
+    return appended(entry)
 
 
 def close(ledger: Ledger, append: Append, command: CloseConversation) -> Outcome:
-    conversation, role = _enter(ledger, append)
+    conversation, role = enter(ledger, append)
     _manageable(conversation)
     if role is not Role.OWNER:
         raise No(Code.ROLE_REQUIRED)
     entry = ledger.append(conversation, EntryKind.CONVERSATION_CLOSED, append.actor, command.client_id, bodies.NOTHING)
     ledger.close(conversation)
-    return _appended(entry)
+    return appended(entry)
 
 
 RULES: dict[type[Durable], Callable[[Ledger, Append, Any], Outcome]] = {
