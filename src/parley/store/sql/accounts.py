@@ -7,6 +7,7 @@ from sqlalchemy import Connection, CursorResult, and_, delete, func, insert, or_
 from sqlalchemy.exc import IntegrityError
 
 from parley.protocol.types import ServerRole, SessionId, UserId
+from parley.store.sql.fetch import holdable
 from parley.store.tables import conversations, invites, marks, meta, sessions, users
 
 
@@ -134,6 +135,8 @@ def _enter_lobby(connection: Connection, user_id: UserId) -> None:
 
 
 def login_row(connection: Connection, key: str) -> LoginRow | None:
+    if not holdable(key):
+        return None
     row = connection.execute(
         select(*USER, users.c.password_hash, users.c.deactivated_at).where(users.c.username_key == key)
     ).one_or_none()
@@ -165,6 +168,8 @@ def rename(connection: Connection, user_id: UserId, display_name: str) -> UserRo
 
 def find_users(connection: Connection, key: str, shown: str, after: int, limit: int) -> list[UserRow]:
     """Accounts whose user name (by its key) or display name begins so, in id order from after `after`."""
+    if not holdable(key, shown):
+        return []
     begins = or_(
         users.c.username_key.startswith(key, autoescape=True),
         func.lower(users.c.display_name).startswith(shown.lower(), autoescape=True),

@@ -11,7 +11,7 @@ from parley.clock import rfc3339
 from parley.protocol.types import ConversationId, ConversationKind, JoinPolicy, MessageId, Role, UserId, pair
 from parley.store.interface import ConversationView
 from parley.store.sql.access import lobby_role
-from parley.store.sql.fetch import Query, Row, epoch, one_of, recency
+from parley.store.sql.fetch import Query, Row, epoch, holdable, one_of, recency
 from parley.store.sql.messages import messages_by_id
 from parley.store.tables import conversations, marks, members, users
 
@@ -316,6 +316,8 @@ def find_direct(connection: Connection, one: UserId, other: UserId) -> Conversat
 
 def open_rooms(connection: Connection, user_id: UserId, begins: str, after: str | None, limit: int) -> list[Room]:
     """The directory by name: rooms that anybody may join, but for the lobby, in which everybody is."""
+    if not holdable(begins, after or ""):
+        return []
     pattern = re.sub(r"([/%_])", r"/\1", begins.lower()) + "%"
     rows = _ROOMS.rows(connection, user=user_id, begins=pattern, after=after or "", limit=limit)
     return [Room(id_, name, title, count, joined is not None) for id_, name, title, count, joined in rows]

@@ -38,6 +38,12 @@ def one_of(name: str) -> BindParameter[Any]:
     return bindparam(name, expanding=True)
 
 
+def holdable(*texts: str) -> bool:
+    """Whether every engine can hold these texts. If not, nothing that is stored is called so or begins so: PostgreSQL,
+    which has no U+0000, need not be asked."""
+    return not any("\0" in text for text in texts)
+
+
 EPOCH = select(meta.c.value).where(meta.c.key == "epoch").scalar_subquery()
 """Names this database's history; it changes when history was restored."""
 

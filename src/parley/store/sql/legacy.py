@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_,
 
 from parley.protocol.events import About
 from parley.protocol.types import ConversationId, ConversationKind, EntryKind, JoinPolicy, MessageId, ServerRole, UserId
-from parley.store.sql.fetch import Query, one_of
+from parley.store.sql.fetch import Query, holdable, one_of
 from parley.store.sql.now import moment
 from parley.store.tables import away_marks, conversations, entries, members, users
 
@@ -42,6 +42,8 @@ class RoomRow(msgspec.Struct, frozen=True):
 
 
 def room_named(connection: Connection, name: str) -> RoomRow | None:
+    if not holdable(name):
+        return None
     row = connection.execute(
         select(_c.id, _c.join_policy, _c.lobby, _c.closed_at).where(
             _c.name == name, _c.kind == ConversationKind.ROOM.value, _c.closed_at.is_(None)
@@ -124,6 +126,8 @@ def move_marks(connection: Connection, user_id: UserId, dialect: str, to: Mappin
 
 def name_is_taken(connection: Connection, name: str, name_key: str) -> bool:
     """Whether an account (not a guest) goes by this name."""
+    if not holdable(name, name_key):
+        return False
     u = users.c
     statement = select(u.id).where(
         u.guest.is_(False),
