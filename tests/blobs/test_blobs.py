@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # has no types
 import pytest
 from moto.server import ThreadedMotoServer
 

@@ -26,7 +26,7 @@ def picture(kind: str, size: tuple[int, int] = (64, 32), turned: int | None = No
     if turned is not None:
         exif[0x0112] = turned
     out = io.BytesIO()
-    Image.new("RGB", size, (200, 30, 30)).save(out, kind, exif=exif, **more)  # type: ignore[arg-type]
+    Image.new("RGB", size, (200, 30, 30)).save(out, kind, exif=exif, **more)
     return out.getvalue()
 
 

@@ -77,6 +77,7 @@ class FileParts:
         self._sweeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._sweeping
+        await self.uploads.stop()
         await self._finisher.close()
         await self._inspector.close()
         self._threads.close()

@@ -58,7 +58,7 @@ class TusRoute(APIRoute):
                 answer = problem(ChatError(Code.STORAGE_UNAVAILABLE, retry_after_ms=1000))
             except BodyCut:
                 # If somebody is left to hear it, they were silent too long.
-                answer = problem(ChatError(Code.BAD_PAYLOAD, "The body stopped arriving."), status=408)
+                answer = problem(ChatError(Code.BUSY, "The body stopped arriving.", retry_after_ms=1000))
             answer.headers["Tus-Resumable"] = VERSION
             return answer
 

@@ -7,6 +7,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 HEAD_SECONDS = 10.0
 """How long a client may take to send a request's head before it is cut off: slow by design is an attack."""
 HEAD_BYTES = 65_536
+REST_SECONDS = 30.0
+"""How long the rest of a body may still come that was answered before its end. It is read and dropped: closing at once
+would take the answer back."""
 
 
 class PatientHttp(HttpToolsProtocol):
@@ -14,6 +17,8 @@ class PatientHttp(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     """Runs while a head is awaited, from the connection's first moment on."""
+    _rest: asyncio.TimerHandle | None = None
+    _in_body = False
     _head_bytes = 0
     _header_bytes = 0
     _refused = False
@@ -46,6 +51,9 @@ class PatientHttp(HttpToolsProtocol):
         if self._deadline is not None and under_way:
             self._head_bytes += len(data)
             self._check(self._head_bytes)
+        elif self._in_body:
+            if self._rest is None and self.cycle.response_complete:
+                self._rest = self.loop.call_later(REST_SECONDS, self._too_slow)
         elif self.timeout_keep_alive_task is None and self._between_requests():
             # Line breaks between requests: they begin nothing, and have ended the wait of an idle connection.
             self._expect_head()
@@ -79,6 +87,7 @@ class PatientHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if not self._refused:
             self._in_time()
+            self._in_body = True
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -86,6 +95,10 @@ class PatientHttp(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_body = False
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         if not self._refused:
             super().on_message_complete()
 
@@ -101,4 +114,6 @@ class PatientHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
+        if self._rest is not None:
+            self._rest.cancel()
         super().connection_lost(exc)

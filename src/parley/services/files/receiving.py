@@ -42,9 +42,11 @@ class Writer:
         self.released = asyncio.Event()
         self.patience: asyncio.Timeout | None = None
         self.confirmed = 0
+        self.unwanted = False
 
     def cut(self) -> None:
         """As if its connection had ended."""
+        self.unwanted = True
         if self.patience is not None and self.patience.when() is not None:
             self.patience.reschedule(asyncio.get_running_loop().time())
 
@@ -114,6 +116,8 @@ class Receiving:
         size = 0
         async with asyncio.timeout(SILENCE_S) as patience:
             self._writer.patience = patience
+            if self._writer.unwanted:
+                self._writer.cut()
             async for piece in body:
                 patience.reschedule(loop.time() + SILENCE_S)
                 self._writer.heard = loop.time()

@@ -88,6 +88,7 @@ class Uploads:
         self.progress = progress
         self.threads = threads
         self._writers: dict[int, Writer] = {}
+        self._stopping = False
 
     # Beginning and ending
 
@@ -241,6 +242,10 @@ class Uploads:
                     finisher=self.finisher, progress=self.progress, threads=self.threads,
                 )  # fmt: skip
                 await receiving.run(body)
+            except BodyCut:
+                if self._stopping:
+                    raise ChatError(Code.DRAINING, retry_after_ms=1000) from None
+                raise
             finally:
                 await self.threads.run(part.close)
             confirmed = writer.confirmed
@@ -275,12 +280,21 @@ class Uploads:
 
     async def claim(self, upload_id: int) -> Writer:
         """Raises upload_locked."""
+        if self._stopping:
+            raise ChatError(Code.DRAINING, retry_after_ms=1000)
         if (other := self._writers.get(upload_id)) is not None:
             await self._hurry(other)
         if upload_id in self._writers or self.finisher.is_running(upload_id):
             raise ChatError(Code.UPLOAD_LOCKED)
         writer = self._writers[upload_id] = Writer(self.now())
         return writer
+
+    async def stop(self) -> None:
+        """Take no more; what is on its way is cut, and what came of it is kept."""
+        self._stopping = True
+        for writer in list(self._writers.values()):
+            writer.cut()
+            await writer.released.wait()
 
     def release(self, upload_id: int) -> None:
         self._writers.pop(upload_id).released.set()
