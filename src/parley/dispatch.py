@@ -178,7 +178,7 @@ class Dispatch:
 
 def _refuse_change(command: ChangeConversation) -> Refusal | None:
     """What `Conversations.create` would refuse as well."""
-    if command.title is not None and not command.title.strip():
+    if command.title is not None and ("\0" in command.title or not command.title.strip()):
         return Code.BAD_PAYLOAD, "title: something to read, or leave it out."
     if command.title is not None and len(command.title) > TITLE_CHARS:
         return Code.TOO_LONG, f"A title has at most {TITLE_CHARS} characters."
