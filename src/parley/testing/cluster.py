@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from sqlalchemy import make_url
+
 from parley.testing.server import PARLEY, UNLIMITED, ServerDied, ServerProcess, environment, running_server, steady_port
 from parley.testing.shared import own_database, own_name, own_redis, own_topics
 from parley.testing.sql_log import SqlLog
@@ -40,6 +42,8 @@ class Engines:
     store: str = ""
     redis: str = ""
     kafka: str = ""
+    store_port: int = 0
+    """Where the nodes reach the store on this machine, if not where it is: such as a proxy that breaks things."""
 
 
 class Cluster:
@@ -85,6 +89,8 @@ class Cluster:
         settings = {"auth.signing_key_file": str(key)}
         if self._engines.store:
             self.store_url = settings["store.url"] = stack.enter_context(own_database(self._engines.store))
+            if port := self._engines.store_port:
+                settings["store.url"] = make_url(self.store_url).set(port=port).render_as_string(hide_password=False)
         if self._engines.redis:
             settings["redis.url"] = stack.enter_context(own_redis(self._engines.redis))
             settings["redis.prefix"] = own_name()
