@@ -17,6 +17,7 @@ from parley.store.sql.bots import WebhookRow
 router = APIRouter(tags=["webhooks"])
 
 FORM = "application/x-www-form-urlencoded"
+FIELDS = 20
 
 
 class NewWebhook(Body):
@@ -112,7 +113,10 @@ async def post(
 def text_of(body: bytes, content_type: str) -> str:
     """Raises bad_payload."""
     if content_type.partition(";")[0].strip().lower() == FORM:
-        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+        try:
+            fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=FIELDS)
+        except ValueError:
+            raise ChatError(Code.BAD_PAYLOAD, f"A form of at most {FIELDS} fields is wanted.") from None
         body = fields.get("payload", [""])[0].encode("utf-8", "surrogatepass")
     try:
         text = _posted(body).text
