@@ -26,16 +26,20 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "assistant": PLAIN,
     "fanout": (*PLAIN, "protocol", "redis"),
     "presence": (*PLAIN, "protocol", "redis"),
+    "blobs": PLAIN,
+    "media": PLAIN,
     "services": (
         *PLAIN, "protocol", "log.interface", "store.interface", "fanout.interface", "settings", "redis",
-        "assistant.interface",
+        "assistant.interface", "blobs.interface", "media",
     ),
     "dispatch": (*PLAIN, "protocol", "log.interface", "store.interface"),
     "gateway": (
         *PLAIN, "protocol", "dialects", "dispatch", "services",
         "log.interface", "store.interface", "fanout.interface", "presence.interface",
     ),
-    "http": (*PLAIN, "", "protocol", "dispatch", "services", "store.interface", "settings", "observability"),
+    "http": (
+        *PLAIN, "", "protocol", "dispatch", "services", "store.interface", "settings", "observability", "media.types",
+    ),
     "ids": ("clock",),
     "kafka_producer": PLAIN,
     "observability": (*PLAIN, "settings"),
@@ -46,6 +50,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("services", "store.sql"): "the questions of services are SQL texts, one file a noun, the same on every database",
+    ("services.files.staging", "blobs.folder"): "how a folder's names are made to last is written down once",
     ("services", "store.tables"): "and so are the tables they speak of",
     ("http", "store.sql"): "rows and shapes of what services answer are defined beside the SQL that makes them",
     ("gateway", "store.sql"): "the same: a welcome shows users and conversations",
@@ -81,6 +86,8 @@ IMPLEMENTATIONS = {
     "fanout.redis": ("app",),
     "presence.redis": ("app",),
     "fanout.memory": ("app",),
+    "blobs.folder": ("app", "services.files.staging"),
+    "blobs.s3": ("app",),
     "presence.memory": ("app",),
     # cli: the folder's lock, and a backup. migrate: a copy of the file before it begins.
     "store.sqlite": ("app", "cli", "move.run", "store.migrate"),
