@@ -16,6 +16,8 @@ from tests.store.stores import SHARED, Kit, Store, ack_of, appended
 
 from parley.protocol import commands as c
 from parley.protocol.types import ConversationId, UserId
+from parley.store import batches, threads
+from parley.store.attempts import Patience
 from parley.store.interface import Append, Appended, BatchResult, Fence, Fenced, Mark, StoreUnavailable
 from parley.store.sql.offsets import stored_offsets
 from parley.store.tables import conversations, meta
@@ -180,6 +182,36 @@ def test_a_deadlock_is_ended_and_tried_again(store: Store, ann: UserId) -> None:
 
     assert isinstance(answers[0], BatchResult)
     assert [ack_of(outcome).duplicate for outcome in answers[0].outcomes] == [False, False]
+
+
+async def test_while_the_database_is_away_nobody_waits_in_vain_after_the_first(
+    store: Store, ann: UserId, group: ConversationId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited behind it is refused without a try; when it is back, everything goes on."""
+    asked: list[int] = []
+
+    def connect(*_: Any, **__: Any) -> Any:
+        asked.append(1)
+        raise lost(store)
+
+    async def write() -> None:
+        await store.database.write(lambda connection: connection.execute(insert(meta).values(key="a", value="b")))
+
+    kill(store, writer_number(store))
+    with monkeypatch.context() as patch:
+        patch.setattr(store.engine.dialect, "connect", connect)
+        patch.setattr(batches, "Patience", lambda: Patience(tries=3))
+        patch.setattr(threads, "AWAY_S", 3600.0)
+        assert isinstance(store.attempt([send(ann, group, "a")]), StoreUnavailable)
+        tries = len(asked)
+        assert isinstance(store.attempt([send(ann, group, "a")]), StoreUnavailable)
+        with pytest.raises(StoreUnavailable, match="away"):
+            await write()
+    assert 0 < tries == len(asked)
+
+    store.database.writer._away_until = 0.0
+    assert ack_of(store.write(send(ann, group, "a"))[0]).seq == 3
+    await write()
 
 
 async def test_a_change_whose_connection_is_cut_runs_again(store: Store) -> None:

@@ -106,9 +106,8 @@ class SqlBatches:
 
     def _write(self, connection: Connection, batch: "_Batch") -> BatchResult | StoreUnavailable:
         """On the writer's thread. Never raises: whatever happens, the batch gets an answer."""
-        if self._writer.broken is not None:
-            return self._writer.broken
         try:
+            self._writer.refuse()
             return self._decide(connection, batch)
         except Exception as error:
             return self._refused(connection, error, len(batch.appends))
@@ -160,6 +159,7 @@ class SqlBatches:
                     raise error
                 repeats += 1
             elif self._inline or fault_of(error) not in {Fault.AGAIN, Fault.LOST} or not patience.once_more():
+                self._writer.gave_up(error)
                 raise error
             else:
                 log.info("batch_again", error=told(error), appends=len(batch.appends))

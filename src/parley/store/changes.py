@@ -25,6 +25,8 @@ class Undo(Protocol):
     def failed(self, connection: Connection, error: Exception) -> StoreUnavailable | None:
         """Nothing stays open."""
 
+    def gave_up(self, error: Exception) -> None: ...
+
 
 def run(writer: Undo, connection: Connection, change: Callable[[Connection], T]) -> T:
     """`change` committed, once. What it raises rolls it back and is raised here; so does what the database says, but
@@ -38,19 +40,18 @@ def run(writer: Undo, connection: Connection, change: Callable[[Connection], T])
             return change(connection)
     patience = Patience()
     while True:
-        transaction = connection.begin()
+        transaction = None
         try:
+            transaction = connection.begin()
             result = change(connection)
             number = connection.scalar(_NUMBER) if connection.dialect.name == "postgresql" else None
         except Exception as error:
             _roll_back(writer, connection, transaction, error)
             if fault_of(error) not in {Fault.AGAIN, Fault.LOST} or not patience.once_more():
+                writer.gave_up(error)
                 raise
             log.info("change_again", error=told(error))
             continue
-        except BaseException:
-            transaction.rollback()
-            raise
         try:
             transaction.commit()
         except Exception as error:
@@ -60,6 +61,7 @@ def run(writer: Undo, connection: Connection, change: Callable[[Connection], T])
             if fault_of(error) is not Fault.AGAIN and _was_committed(writer, connection, number, patience):
                 return result
             if not patience.once_more():
+                writer.gave_up(error)
                 raise
             continue
         return result
@@ -70,10 +72,11 @@ class _Transaction(Protocol):
 
 
 def _roll_back(
-    writer: Undo, connection: Connection, transaction: _Transaction, error: Exception
+    writer: Undo, connection: Connection, transaction: _Transaction | None, error: Exception
 ) -> StoreUnavailable | None:
     try:
-        transaction.rollback()
+        if transaction is not None:
+            transaction.rollback()
     except DBAPIError:
         connection.invalidate()
     return writer.failed(connection, error)

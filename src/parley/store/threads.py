@@ -15,16 +15,22 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from parley.clock import SystemClock
 from parley.store import changes
 from parley.store.failures import Fault, fault_of, unavailable
 from parley.store.interface import StoreBroken, StoreUnavailable
 
 log = structlog.get_logger()
+_clock = SystemClock()
 
 T = TypeVar("T")
 
 WRITES_WAITING = 1000
 """Writes beside the log that may wait for the writer; the next one is StoreUnavailable."""
+READS_WAITING = 20_000
+"""Questions that may wait for a reader; the next one is StoreUnavailable. All clients of a node coming back at once."""
+AWAY_S = 1.0
+"""After somebody has waited in vain for the database: so long nobody else does, and what waits is told so at once."""
 
 
 class Writer:
@@ -40,6 +46,7 @@ class Writer:
         self._connection: Connection | None = None
         self.on_broken: Callable[[StoreBroken], None] = lambda _: None
         """Called once, on whatever thread meets it."""
+        self._away_until = 0.0
         self.broken: StoreBroken | None = None
         """Set once an fsync has failed. The next one may succeed and prove nothing, so nothing is written any more."""
 
@@ -95,6 +102,18 @@ class Writer:
             connection.invalidate()
         return found
 
+    def gave_up(self, error: Exception) -> None:
+        """For whoever has the connection: this is the last word on what was tried."""
+        if fault_of(error) is Fault.LOST:
+            self._away_until = _clock.monotonic() + AWAY_S
+
+    def refuse(self) -> None:
+        """Raises StoreUnavailable where there is no point in trying."""
+        if self.broken is not None:
+            raise self.broken
+        if _clock.monotonic() < self._away_until:
+            raise StoreUnavailable("the database is away")
+
     def _run(self) -> None:
         assert self._connection is not None
         # After a lost connection SQLAlchemy makes a new one by itself when the next transaction begins.
@@ -116,12 +135,19 @@ class SqlDatabase:
         self.writer = Writer(writer)
         self._readers = readers
         self._pool = ThreadPoolExecutor(reader_threads, thread_name_prefix="parley-reader")
+        self._reading = 0
 
     def start(self) -> None:
         self.writer.start()
 
     async def read(self, question: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, question)
+        if self._reading >= READS_WAITING:
+            raise StoreUnavailable("too many reads are waiting")
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, question)
+        finally:
+            self._reading -= 1
 
     def _read(self, question: Callable[[Connection], T]) -> T:
         try:
@@ -161,8 +187,7 @@ class SqlDatabase:
 
         def job(connection: Connection) -> None:
             try:
-                if self.writer.broken is not None:
-                    raise self.writer.broken
+                self.writer.refuse()
                 result = changes.run(self.writer, connection, change)
             except Exception as error:
                 loop.call_soon_threadsafe(settle, None, self.writer.failed(connection, error) or error)
