@@ -88,6 +88,8 @@ class Receiving:
         if checksum is not None:
             self._takers.append(_Body(checksum))
         self._writing: asyncio.Future[None] | None = None
+        self._confirming: asyncio.Future[None] | None = None
+        self._asked = part.confirmed
         self._gathered: list[bytes] = []
         self._taken = part.confirmed
 
@@ -129,25 +131,34 @@ class Receiving:
                 if size >= WRITE_BYTES:
                     await self._written()
                     self._writing = self._threads.begin(self._write_job(self._gathered))
+                    await self._confirm_in_passing()
                     self._gathered, size = [], 0
                     self._progress.moved(self._row, self._by_name, self._taken)
 
     def _write_job(self, pieces: list[bytes]) -> Callable[[], None]:
-        def job() -> None:
-            self._part.write(pieces, self._takers)
-            if self._checksum is None and self._part.offset - self._part.confirmed >= SYNC_BYTES:
-                self._part.confirm()
+        return lambda: self._part.write(pieces, self._takers)
 
-        return job
+    async def _confirm_in_passing(self) -> None:
+        """Beside the next writes, one at a time. With a checksum nothing is sure before the end."""
+        if self._checksum is None and self._part.offset - self._asked >= SYNC_BYTES:
+            await self._confirmed()
+            self._asked = self._part.offset
+            self._confirming = self._threads.begin(self._part.confirm)
+
+    async def _confirmed(self) -> None:
+        if self._confirming is not None:
+            confirming, self._confirming = self._confirming, None
+            await settled(confirming)
+            self._writer.confirmed = self._part.confirmed
 
     async def _written(self) -> None:
         if self._writing is not None:
             writing, self._writing = self._writing, None
             await settled(writing)
-            self._writer.confirmed = self._part.confirmed
 
     async def _last(self, *, cut: bool) -> None:
         await self._written()
+        await self._confirmed()
         if cut and self._checksum is not None:
             await self._back()  # nobody can say whether it is right
             return
@@ -161,10 +172,9 @@ class Receiving:
     async def _back(self) -> None:
         """To what is sure; the hash of what came after is no good any more."""
         self._finisher.forget(self._row.id)
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
+        for wait in (self._written, self._confirmed):
             try:
-                await settled(writing)
+                await wait()
             except OSError:
                 pass  # that is why we are here
         await self._threads.run(self._part.rewind)

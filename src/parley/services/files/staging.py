@@ -147,11 +147,12 @@ class Part:
 
     def confirm(self) -> None:
         """What was written is surely on the disk when this returns. Raises OSError; then `rewind` is due."""
-        if self.offset == self.confirmed:
+        offset = self.offset  # more may be written meanwhile, which this does not speak for
+        if offset == self.confirmed:
             return
         os.fdatasync(self._bytes)
-        _write_line(self._sure, b"%d\n" % self.offset)
-        self.confirmed = self.offset
+        _write_line(self._sure, b"%d\n" % offset)
+        self.confirmed = offset
 
     def rewind(self) -> None:
         """Back to what is sure."""
