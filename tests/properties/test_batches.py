@@ -17,6 +17,7 @@ from tests.store.stores import KITS, Store, ack_of
 from parley.protocol import commands as c
 from parley.protocol.errors import Code
 from parley.protocol.types import EntryKind, MessageId, Role
+from parley.store.batches import Batch
 from parley.store.interface import Append, BatchResult, Outcome, Refused
 
 ACTIONS = (
@@ -121,7 +122,8 @@ def as_a_repeat(run: Run, appends: list[Append]) -> list[Outcome]:
     answers: queue.SimpleQueue[BatchResult] = queue.SimpleQueue()
 
     def job(connection: Connection) -> None:
-        answers.put(run.store.batches._transact(connection, appends, (), optimistic=False))
+        batches = run.store.batches
+        answers.put(batches._transact(connection, Batch(appends), batches._apply, optimistic=False, doubt=None))
 
     run.store.database.writer.submit(job)
     return answers.get(timeout=30).outcomes

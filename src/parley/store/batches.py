@@ -63,7 +63,7 @@ class SqlBatches:
         an event loop that is busy; that costs more than the statements. Where the writer has other work, or anything
         is not as usual, the whole batch goes to its thread.
         """
-        batch = _Batch(appends, marks, fences)
+        batch = Batch(appends, marks, fences)
         connection = self._writer.at_rest() if self._inline and len(appends) <= INLINE and not fences else None
         pending = self._prepare(connection, batch) if connection is not None else None
         try:
@@ -77,7 +77,7 @@ class SqlBatches:
                 pending[0].rollback()
             done(closed)
 
-    def _prepare(self, connection: Connection, batch: "_Batch") -> tuple[Transaction, BatchResult] | None:
+    def _prepare(self, connection: Connection, batch: "Batch") -> tuple[Transaction, BatchResult] | None:
         """Everything but the commit. None, with nothing left open: let the thread do it, and deal with what it
         finds."""
         try:
@@ -104,7 +104,7 @@ class SqlBatches:
             return self._refused(connection, error, len(result.outcomes))
         return result
 
-    def _write(self, connection: Connection, batch: "_Batch") -> BatchResult | StoreUnavailable:
+    def _write(self, connection: Connection, batch: "Batch") -> BatchResult | StoreUnavailable:
         """On the writer's thread. Never raises: whatever happens, the batch gets an answer."""
         try:
             self._writer.refuse()
@@ -120,7 +120,7 @@ class SqlBatches:
         log.warning("batch_refused", error=str(failure), appends=appends)
         return failure
 
-    def _decide(self, connection: Connection, batch: "_Batch") -> BatchResult:
+    def _decide(self, connection: Connection, batch: "Batch") -> BatchResult:
         try:
             return self._settle(connection, batch, self._apply)
         except StoreUnavailable:
@@ -135,7 +135,7 @@ class SqlBatches:
 
     # A transaction, until it is known what became of it
 
-    def _settle(self, connection: Connection, batch: "_Batch", apply: Callable[..., Doubt]) -> BatchResult:
+    def _settle(self, connection: Connection, batch: "Batch", apply: Callable[..., Doubt]) -> BatchResult:
         """Transactions until one goes through. Raises what the last one raised, with nothing written."""
         patience = Patience()
         optimistic, doubt, repeats = True, None, 0
@@ -169,7 +169,7 @@ class SqlBatches:
     def _transact(
         self,
         connection: Connection,
-        batch: "_Batch",
+        batch: "Batch",
         apply: Callable[..., Doubt],
         *,
         optimistic: bool,
@@ -193,7 +193,7 @@ class SqlBatches:
     def _apply(
         self,
         connection: Connection,
-        batch: "_Batch",
+        batch: "Batch",
         *,
         optimistic: bool,
         doubt: Doubt | None = None,
@@ -217,22 +217,22 @@ class SqlBatches:
 
     # When one command is at fault
 
-    def _one_by_one(self, connection: Connection, batch: "_Batch") -> BatchResult:
+    def _one_by_one(self, connection: Connection, batch: "Batch") -> BatchResult:
         """So that one command that the database cannot take fails alone. Each is committed by itself, so from here on
         a full disk refuses only what is left."""
         outcomes: list[Outcome] = []
         marked: list[Marked | Refused] = []
         refused: Refused | None = None
         for append in batch.appends:
-            done, refused = self._alone(connection, _Batch([append]), refused)
+            done, refused = self._alone(connection, Batch([append]), refused)
             outcomes += done.outcomes if done else [refused or Refused(Code.INTERNAL)]
         for mark in batch.marks:
-            done, refused = self._alone(connection, _Batch((), [mark]), refused)
+            done, refused = self._alone(connection, Batch((), [mark]), refused)
             marked += done.marks if done else [refused or Refused(Code.INTERNAL)]
         return BatchResult(outcomes, marked)
 
     def _alone(
-        self, connection: Connection, batch: "_Batch", refused: Refused | None
+        self, connection: Connection, batch: "Batch", refused: Refused | None
     ) -> tuple[BatchResult | None, Refused | None]:
         """Its result if it has one, and with what all that follow are refused, if the store takes no more."""
         if refused is not None:
@@ -252,7 +252,7 @@ class SqlBatches:
     def _apply_apart(
         self,
         connection: Connection,
-        batch: "_Batch",
+        batch: "Batch",
         *,
         optimistic: bool,
         doubt: Doubt | None = None,
@@ -277,7 +277,7 @@ class SqlBatches:
             next((part.witness for part in written if part and part.witness is not None), None),
         )
 
-    def _in_savepoint(self, connection: Connection, part: "_Batch") -> Doubt | None:
+    def _in_savepoint(self, connection: Connection, part: "Batch") -> Doubt | None:
         """None: the database cannot take it. Raises what is not about the command."""
         try:
             with connection.begin_nested():
@@ -289,7 +289,7 @@ class SqlBatches:
             return None
 
 
-class _Batch:
+class Batch:
     """What one `submit` asks for."""
 
     def __init__(self, appends: Sequence[Append], marks: Sequence[Mark] = (), fences: Sequence[Fence] = ()) -> None:
@@ -299,12 +299,12 @@ class _Batch:
         self.conversations = {append.command.conversation_id for append in appends}
         self.pairs = {(append.command.conversation_id, append.actor) for append in appends}
 
-    def parts(self) -> list["_Batch"]:
+    def parts(self) -> list["Batch"]:
         """Each command and each mark by itself."""
-        return [*(_Batch([append]) for append in self.appends), *(_Batch((), [mark]) for mark in self.marks)]
+        return [*(Batch([append]) for append in self.appends), *(Batch((), [mark]) for mark in self.marks)]
 
 
-def _enter(ledger: Ledger, batch: _Batch, doubt: Doubt | None) -> None:
+def _enter(ledger: Ledger, batch: Batch, doubt: Doubt | None) -> None:
     """Take the batch's locks: offsets, then conversations. Raises Fenced; WasCommitted if `doubt` is none any more."""
 
     def is_stored() -> bool:
@@ -321,7 +321,7 @@ def _enter(ledger: Ledger, batch: _Batch, doubt: Doubt | None) -> None:
         raise WasCommitted
 
 
-def _log_command(batch: _Batch, error: Exception) -> None:
+def _log_command(batch: Batch, error: Exception) -> None:
     names = [type(append.command).__name__ for append in batch.appends]
     log.error("command_failed", commands=names, error=told(error), exc_info=_shown(error))
 
