@@ -52,7 +52,7 @@ test-crash: environment ## three hundred kill -9 under load instead of twenty-fi
 	@PARLEY_CRASH_ROUNDS=$${PARLEY_CRASH_ROUNDS:-300} $(BIN)/python -m pytest tests/crash --timeout 7200 -o session_timeout=14400 $(ARGS)
 
 test-uploads: environment ## a gibibyte by two tus clients, through twelve cuts and three kill -9 each
-	@$(BIN)/python -c "import sys; sys.path.insert(0, 'tools'); import build_page; from pathlib import Path; build_page.install(build_page.ROOT, Path('tests/files/clients'))"
+	@cd tools && ../$(BIN)/python -c "import run_tests; run_tests.upload_clients()"
 	@PARLEY_UPLOAD_MIB=1024 PARLEY_UPLOAD_CUTS=12 $(BIN)/python -m pytest tests/files/test_clients.py -s --timeout 1800 $(ARGS)
 
 proof: environment ## the full figures of the durability claim; hours

@@ -18,6 +18,8 @@ import services
 from build_page import ROOT, SDK, WEB, say
 
 CI = os.environ.get("CI") == "true"
+UPLOAD_CLIENTS = Path("tests/files/clients")
+"""The packages of a tus client that the tests send files with."""
 
 
 def unit_tests(folder: Path) -> Callable[[], int]:
@@ -32,6 +34,11 @@ def unit_tests(folder: Path) -> Callable[[], int]:
 
 def page() -> int:
     build_page.build_page()
+    return 0
+
+
+def upload_clients() -> int:
+    build_page.install(ROOT, UPLOAD_CLIENTS)
     return 0
 
 
@@ -57,7 +64,7 @@ def main() -> int:
     if CI:
         failed += [f"service {name}" for name in left_out]
 
-    steps = {"page build": page, "SDK unit tests": unit_tests(SDK), "page unit tests": unit_tests(WEB)}
+    steps = {"page build": page, "upload clients": upload_clients, "SDK unit tests": unit_tests(SDK), "page unit tests": unit_tests(WEB)}
     for name, step in steps.items():
         say(name)
         start = time.monotonic()
