@@ -17,8 +17,8 @@ from parley.gateway.connection import Connection
 from parley.gateway.feed import Feed
 from parley.gateway.source import ServiceSource
 from parley.protocol.errors import Close
-from parley.store import batches, ledger, rules, sqlite
-from parley.store.interface import Append, BatchResult, Mark
+from parley.store import batches, ledger, sqlite
+from parley.store.interface import Append, Fence, Mark
 
 
 def unsynced() -> None:
@@ -34,16 +34,16 @@ def unsynced() -> None:
 def early_ack() -> None:
     """A batch is acknowledged and published a moment before it is committed."""
 
-    def submit(self: batches.SqlBatches, appends: Sequence[Append], marks: Sequence[Mark], done: batches.Done) -> None:
+    def submit(
+        self: batches.SqlBatches,
+        appends: Sequence[Append],
+        marks: Sequence[Mark],
+        done: batches.Done,
+        fences: Sequence[Fence] = (),
+    ) -> None:
         def work(connection: SqlConnection) -> None:
             with connection.begin():
-                cursor: Any = connection.connection.cursor()
-                book = ledger.Ledger(connection, cursor, self._hot, self._ids, self._clock.now_ms())
-                batches._preload(book, appends, optimistic=False)
-                outcomes = [rules.decide(book, append, optimistic=False) for append in appends]
-                book.flush()
-                marked = batches._move_marks(cursor, self._hot, marks) if marks else []
-                done(BatchResult(outcomes, marked))
+                done(self._apply(connection, batches.Batch(appends, marks, fences), optimistic=False).result)
                 time.sleep(0.02)
 
         self._writer.submit(work)
