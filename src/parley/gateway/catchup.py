@@ -64,6 +64,8 @@ class CatchUp:
         self._epoch = epoch
         self.tasks: set[asyncio.Task[None]] = set()
         """What is under way; `drain` sees to its end."""
+        self._invited: dict[Connection, dict[ConversationId, int | None]] = {}
+        """Invitations into what a resume under way is about already, which may hear it by its end."""
         self._healing: set[Feed] = set()
         self._healers = asyncio.Semaphore(HEALING)
         self.on_healed: Callable[[int], None] = lambda _: None
@@ -110,6 +112,7 @@ class CatchUp:
             # They were added before it said where it stands: `conversation.added` comes before their first entry.
             await asyncio.wait(connection.catching.values())
         feeds = {c: self._hub.track(c) for c in (*told, *asked)}
+        invited = self._invited[connection] = dict.fromkeys(feeds)
         try:
             for conversation in asked:
                 # It sends the asked range again, so live entries must wait until it has.
@@ -141,6 +144,11 @@ class CatchUp:
             done({"live": live, "reset": reset, "gone": gone})
         finally:
             connection.resuming = None
+            del self._invited[connection]
+            for conversation, since in invited.items():
+                if since is not None:
+                    # Into what was not to be read yet when the resume looked.
+                    self._hub.attach(connection, conversation, since)
             for feed in feeds.values():
                 self._hub.untrack(feed)
 
@@ -225,7 +233,12 @@ class CatchUp:
             return
         if connection.bases is not None:
             # Not live yet: it is told, and hears it once it says where it stands.
-            connection.bases.setdefault(conversation_id, cursor)
+            if conversation_id in connection.bases:
+                return  # it was: an invitation may come late from another node
+            connection.bases[conversation_id] = cursor
+        if (invited := self._invited.get(connection)) is not None and conversation_id in invited:
+            invited[conversation_id] = cursor
+            return
         if connection.early is not None:
             return  # welcome tells of it, or is followed by it
         if connection.catching is not None and conversation_id in connection.catching:

@@ -60,7 +60,9 @@ class Load:
         size: Size | None = None,
         timing: Timing = QUICK,
         ws_base: str | None = None,
+        pause_s: float = 0.0,
     ) -> None:
+        """`pause_s`: between an ack and the sender's next message; without it, senders take all of a small machine."""
         self.server = server
         self.clients: list[ReferenceClient] = []
         self.rooms: list[str] = []
@@ -73,6 +75,7 @@ class Load:
         self._size = size or Size()
         self._timing = timing
         self._ws_base = ws_base
+        self._pause_s = pause_s
         self._senders: list[tuple[ReferenceClient, str]] = []
         self._flows = False
         self._progress = asyncio.Event()
@@ -159,6 +162,8 @@ class Load:
             self.acked += 1
             self._progress.set()
             self._progress = asyncio.Event()
+            if self._pause_s:
+                await asyncio.sleep(self._pause_s)
 
     async def until_acked(self, more: int, *, within: float = 30.0) -> None:
         """Wait for so many more acks."""

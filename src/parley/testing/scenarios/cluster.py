@@ -22,6 +22,8 @@ Program = tuple[str, ...]
 RECOVER_S = 15.0
 """I8 of a cluster."""
 NODES = 3
+PAUSE_S = 0.03
+"""Nodes, engines and clients share this machine: what is tried is the fault, not the rate."""
 SIZE = Size(rooms=3, senders=6, listeners=3)
 
 
@@ -37,7 +39,7 @@ async def node_kills(
     """kill -9 one node after another under load; its clients go on with the next one, and resume there."""
     random = Random(seed)
     async with running_cluster(folder / "nodes", engines, nodes=NODES, log=log, program=program) as cluster:
-        async with Load(cluster, folder / "clients", random, size=SIZE) as load:
+        async with Load(cluster, folder / "clients", random, size=SIZE, pause_s=PAUSE_S) as load:
             async with load.flowing():
                 for _ in range(rounds):
                     await asyncio.sleep(random.uniform(0.1, 0.6))
@@ -67,7 +69,7 @@ async def rolling_restarts(
     """SIGTERM to each node in turn, `rounds` restarts in all: no send fails, nobody waits long."""
     random = Random(seed)
     async with running_cluster(folder / "nodes", engines, nodes=NODES, log=log, program=program) as cluster:
-        async with Load(cluster, folder / "clients", random, size=SIZE) as load:
+        async with Load(cluster, folder / "clients", random, size=SIZE, pause_s=PAUSE_S) as load:
             # A send that is refused for good would be raised on leaving `flowing`.
             async with load.flowing():
                 for number in range(rounds):

@@ -16,7 +16,7 @@ from parley.testing.cluster import Cluster, Engines, LogKind, running_cluster
 from parley.testing.engines import Engine, KafkaServer, MariadbServer, PostgresqlServer, RedisServer
 from parley.testing.history import Acked, Received, read_history
 from parley.testing.load import Load, Size
-from parley.testing.scenarios.cluster import RECOVER_S
+from parley.testing.scenarios.cluster import PAUSE_S, RECOVER_S
 from parley.testing.scenarios.result import Result
 from parley.testing.server import PARLEY
 from parley.testing.truth import breach
@@ -33,7 +33,7 @@ async def database_faults(folder: Path, rounds: int, seed: int, *, store: str = 
     random = Random(seed)
     with STORES[store]() as engine:
         async with running_cluster(folder / "nodes", Engines(store=engine.url), nodes=NODES) as cluster:
-            async with Load(cluster, folder / "clients", random, size=SIZE) as load:
+            async with Load(cluster, folder / "clients", random, size=SIZE, pause_s=PAUSE_S) as load:
                 async with load.flowing(drain_s=60):
                     for number in range(rounds):
                         await asyncio.sleep(random.uniform(0.1, 0.6))
@@ -62,7 +62,7 @@ async def commit_cuts(folder: Path, cuts: int, seed: int, *, store_url: str) -> 
     async with ChaosProxy(at.host, at.port, plan) as proxy:
         engines = Engines(store=store_url, store_port=proxy.port)
         async with running_cluster(folder / "nodes", engines, nodes=NODES) as cluster:
-            async with Load(cluster, folder / "clients", random, size=SIZE) as load:
+            async with Load(cluster, folder / "clients", random, size=SIZE, pause_s=PAUSE_S) as load:
                 async with load.flowing(drain_s=60):
                     calm.clear()
                     proxy.cut_all()
@@ -88,7 +88,7 @@ async def redis_faults(
     with RedisServer() as redis:
         engines = Engines(store=store_url, redis=redis.url)
         async with running_cluster(folder / "nodes", engines, nodes=NODES, program=program) as cluster:
-            async with Load(cluster, folder / "clients", random, size=SIZE) as load:
+            async with Load(cluster, folder / "clients", random, size=SIZE, pause_s=PAUSE_S) as load:
                 async with load.flowing():
                     for number in range(rounds):
                         await load.until_acked(random.randint(20, 60))
@@ -123,7 +123,7 @@ async def kafka_faults(
         engines = Engines(store=store_url, kafka=kafka.url)
         settings = {"kafka.stream": "entries"} if log == "direct" else {}
         async with running_cluster(folder / "nodes", engines, nodes=NODES, log=log, settings=settings) as cluster:
-            async with Load(cluster, folder / "clients", random, size=SIZE) as load:
+            async with Load(cluster, folder / "clients", random, size=SIZE, pause_s=PAUSE_S) as load:
                 async with load.flowing(drain_s=90):
                     for number in range(rounds):
                         await load.until_acked(random.randint(10, 40), within=90)
