@@ -64,7 +64,12 @@ def main() -> int:
     if CI:
         failed += [f"service {name}" for name in left_out]
 
-    steps = {"page build": page, "upload clients": upload_clients, "SDK unit tests": unit_tests(SDK), "page unit tests": unit_tests(WEB)}
+    steps = {
+        "page build": page,
+        "upload clients": upload_clients,
+        "SDK unit tests": unit_tests(SDK),
+        "page unit tests": unit_tests(WEB),
+    }
     for name, step in steps.items():
         say(name)
         start = time.monotonic()

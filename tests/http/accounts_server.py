@@ -46,7 +46,17 @@ class SmallServer:
     dispatch: Any = None
     hub: Any = None
     legacy: Any = None
+    uploads: Any = None
+    chunked: Any = None
+    files: Any = None
+    webhooks: Any = None
+    bots: Any = None
+    assistant: Any = None
+    fanout: Any = None
     marked: Any = None
+
+    def degraded(self) -> list[str]:
+        return []
 
     def not_ready(self) -> list[str]:
         return self.reasons

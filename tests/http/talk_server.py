@@ -29,6 +29,13 @@ class TalkServer:
     accounts: Any = None
     hub: Any = None
     legacy: Any = None
+    uploads: Any = None
+    chunked: Any = None
+    files: Any = None
+    webhooks: Any = None
+    bots: Any = None
+    assistant: Any = None
+    fanout: Any = None
     draining = False
 
     def __init__(self, world: World) -> None:
@@ -46,6 +53,9 @@ class TalkServer:
 
     def marked(self, marked: Marked) -> None:
         """Nobody is connected who could be told."""
+
+    def degraded(self) -> list[str]:
+        return []
 
     def not_ready(self) -> list[str]:
         return []
