@@ -207,12 +207,20 @@ def forget(connection: Connection, question: MessageId, owner: str) -> None:
     connection.execute(delete(answers).where(_a.question_id == question, _a.owner == owner))
 
 
+_KEEP = (
+    update(answers)
+    .where(_a.question_id == bindparam("question"), _a.owner == bindparam("mine"))
+    .values(draft=bindparam("text"))
+)
+
+
 def renew(connection: Connection, owner: str, drafts: Mapping[MessageId, str]) -> tuple[set[int], set[int]]:
     """Keep what is ours for a while longer, with its drafts. Returns (still ours, cancelled elsewhere)."""
     until = now_ms(connection) + LEASE_MS
-    for question, draft in drafts.items():
+    if drafts:
+        # All in one call: chat's own batches wait for this one.
         connection.execute(
-            update(answers).where(_a.question_id == question, _a.owner == owner).values(draft=draft, until=until)
+            _KEEP, [{"question": question, "mine": owner, "text": draft} for question, draft in drafts.items()]
         )
     connection.execute(update(answers).where(_a.owner == owner).values(until=until))
     rows = connection.execute(select(_a.question_id, _a.cancelled).where(_a.owner == owner)).all()
