@@ -35,7 +35,8 @@ class LinkAnswer(BaseModel):
     until: int
 
 
-@router.api_route("/files/{id}", methods=["GET", "HEAD"], response_class=Response)
+@router.get("/files/{id}", response_class=Response)
+@router.head("/files/{id}", include_in_schema=False)
 async def read_file(
     request: Request, named: Named, until: Until = None, signature: Signature = None, download: Download = False
 ) -> Response:
@@ -45,7 +46,8 @@ async def read_file(
     return await _answer(request, file, file.size, file.type, _disposition(file.name, inline=inline))
 
 
-@router.api_route("/files/{id}/thumbnail", methods=["GET", "HEAD"], response_class=Response)
+@router.get("/files/{id}/thumbnail", response_class=Response)
+@router.head("/files/{id}/thumbnail", include_in_schema=False)
 async def read_thumbnail(request: Request, named: Named, until: Until = None, signature: Signature = None) -> Response:
     """A picture's small WebP, at most 512 pixels wide and high."""
     file = await _file(request, named, "thumbnail", until, signature)
