@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -21,6 +22,10 @@ from parley.testing.truth import breach
 Program = tuple[str, ...]
 RECOVER_S = 15.0
 """I8 of a cluster."""
+REVOKED_S = 5.0
+"""S2: how long another node may take."""
+SESSION_ENDED = 4500
+"""The close code that tells it."""
 NODES = 3
 PAUSE_S = 0.03
 """Nodes, engines and clients share this machine: what is tried is the fault, not the rate."""
@@ -84,16 +89,24 @@ async def rolling_restarts(
 
 
 async def crowded(
-    folder: Path, each: int, seed: int, *, engines: Engines, writers: int = 64, log: LogKind = "direct"
+    folder: Path,
+    each: int,
+    seed: int,
+    *,
+    engines: Engines,
+    writers: int = 64,
+    log: LogKind = "direct",
+    settle_s: float = 60.0,
+    program: Program = PARLEY,
 ) -> Result:
     """Many write to one conversation over all nodes: one dense order, and no reader skips any of it."""
     random = Random(seed)
     size = Size(rooms=1, senders=writers, listeners=2)
-    async with running_cluster(folder / "nodes", engines, nodes=NODES, log=log) as cluster:
+    async with running_cluster(folder / "nodes", engines, nodes=NODES, log=log, program=program) as cluster:
         async with Load(cluster, folder / "clients", random, size=size) as load:
             async with load.flowing():
                 await load.until_acked(writers * each, within=60 + 0.05 * writers * each)
-            await load.settle(within=60)
+            await load.settle(within=settle_s)
             await cluster.terminated()
             figures = load.check(Demands(min_acks=writers * each))
     return Result(figures, {"writers": writers, "p99_s": load.p99()})
@@ -132,3 +145,33 @@ async def _ask_all(sockets: Sequence[RawSocket], room: str, random: Random) -> i
     if len(told) != 1 or sum(not answer["duplicate"] for answer in answers) > 1:
         breach("I2", f"client_id {payload['client_id']} was answered with {answers}")
     return int(told.pop()[0])
+
+
+async def revocations(
+    folder: Path, count: int, seed: int, *, engines: Engines, log: LogKind = "direct", program: Program = PARLEY
+) -> Result:
+    """S2: a login with a socket on one node is logged out on another; the socket is closed soon and hears no more."""
+    random = Random(seed)
+    slowest = 0.0
+    async with running_cluster(folder / "nodes", engines, nodes=NODES, log=log, program=program) as cluster:
+        async with await Account.open(cluster.urls[0], "ann") as ann:
+            for _ in range(count):
+                here, there = random.sample(cluster.urls, 2)
+                slowest = max(slowest, await _revoke(ann, here, there))
+        await cluster.terminated()
+    return Result(Figures(), {"revocations": count, "slowest_close_s": slowest})
+
+
+async def _revoke(person: Account, here: str, there: str) -> float:
+    """Log in, connect there, log out here; returns how many seconds the socket lived on."""
+    async with Account(here, person.username, person.password) as login:
+        await login.login()
+        async with await RawSocket.open(there, token=login.access_token) as socket:
+            await socket.expect("welcome")
+            await login.post("/auth/logout")
+            begun = time.monotonic()
+            try:
+                await socket.expect_close(SESSION_ENDED, within=REVOKED_S)
+            except TimeoutError:
+                breach("S2", f"a socket lived on {REVOKED_S} s after its session had ended on another node")
+            return time.monotonic() - begun
