@@ -42,7 +42,7 @@ log = structlog.stdlib.get_logger("parley.assistant")
 HEARD = 2_000
 """Candidates that wait to be looked at; the next is refused."""
 TICK_S = 1.0
-LOOK_AROUND_S = 5.0
+LOOK_AROUND_S = 3.0
 """How often a node looks for what dead ones left over."""
 TOO_LATE_MS = 300_000
 """A question that waited through its server's death is answered if it is not older than this."""

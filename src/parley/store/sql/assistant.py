@@ -20,7 +20,7 @@ from parley.store.assistant_tables import answers
 from parley.store.sql.fetch import Query, one_of
 from parley.store.tables import conversations, entries, users
 
-LEASE_MS = 15_000
+LEASE_MS = 8_000
 """An answer whose owner has not renewed it for so long is another node's to end."""
 
 _e, _a, _u, _c = entries.c, answers.c, users.c, conversations.c
