@@ -31,7 +31,8 @@ async def test_welcome_comes_first_and_is_whole(server: Live, alice: Person, bob
     _, welcome = await server.login(bob)
 
     assert set(welcome) == {
-        "connection_id", "epoch", "user", "server_time", "heartbeat_s", "limits", "lobby", "conversations",
+        "connection_id", "epoch", "user", "server_time", "heartbeat_s", "limits", "lobby", "assistant",
+        "makes_bots", "conversations",
     }  # fmt: skip
     assert welcome["user"] == {
         "id": bob.id, "username": "bob", "display_name": "bob", "role": "member", "guest": False,

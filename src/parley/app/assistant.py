@@ -92,6 +92,12 @@ class AssistantParts:
             days=chosen.memory_days,
         )
 
+    def told(self) -> dict[str, str] | None:
+        """Who it is, for `welcome`."""
+        if not isinstance(self.service, Answering):
+            return None
+        return {"id": str(self.service.assistant), "name": self._settings.name}
+
     def heard(self, entries: Sequence[Entry]) -> None:
         """Entries that this process has just committed."""
         self.service.heard(entries)

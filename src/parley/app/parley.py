@@ -165,7 +165,13 @@ class Parley:
         )
         self.gateway = Gateway(
             door=AccountDoor(self.accounts, settings.auth.allowed_origins),
-            greeter=Greeter(self.accounts, self.conversations, _told_limits(settings)),
+            greeter=Greeter(
+                self.accounts,
+                self.conversations,
+                _told_limits(settings),
+                self.assistant.told,
+                everyone_makes_bots=settings.bots.create == "everyone",
+            ),
             hub=self.hub,
             sessions=sessions,
             watching=watching,

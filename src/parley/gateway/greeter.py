@@ -1,11 +1,11 @@
 """What a connection is told first."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from parley.clock import rfc3339
 from parley.protocol.commands import Actor
-from parley.protocol.types import ConversationId
+from parley.protocol.types import ConversationId, ServerRole
 from parley.services.accounts import Accounts
 from parley.services.conversations import Conversations
 from parley.store.sql.accounts import UserRow
@@ -27,10 +27,21 @@ def user_as_shown(user: UserRow) -> dict[str, Any]:
 class Greeter:
     """`welcome`, read in one transaction with the heads from which the connection may go live."""
 
-    def __init__(self, accounts: Accounts, conversations: Conversations, limits: dict[str, int]) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        conversations: Conversations,
+        limits: dict[str, int],
+        assistant: Callable[[], dict[str, str] | None],
+        *,
+        everyone_makes_bots: bool,
+    ) -> None:
+        """`assistant`: its `{id, name}`, None where there is none."""
         self._accounts = accounts
         self._conversations = conversations
         self._limits = limits
+        self._assistant = assistant
+        self._everyone_makes_bots = everyone_makes_bots
 
     async def greet(self, actor: Actor) -> tuple[dict[str, Any], Mapping[ConversationId, int]]:
         """Raises ChatError(unknown_user) for an account that is not there any more."""
@@ -42,6 +53,12 @@ class Greeter:
             "user": user_as_shown(user),
             "limits": self._limits,
             "lobby": None if lobby is None else str(lobby),
+            "assistant": self._assistant(),
+            "makes_bots": not user.guest and user.role in self._bot_makers(),
             "conversations": [conversation_shape(view) for view in told.views],
         }
         return welcome, told.heads
+
+    def _bot_makers(self) -> frozenset[str]:
+        more = {ServerRole.MEMBER.value} if self._everyone_makes_bots else set()
+        return frozenset({ServerRole.ADMIN.value} | more)
