@@ -59,7 +59,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("stream.stream", "store.sql"): "a stream is made from the tables themselves",
     ("settings", "services.policy"): "what an origin is, is decided in one place; policy is pure",
     ("http", "dialects"): "the older clients' HTTP routes answer in their dialects' shapes",
-    ("http", "gateway.framing"): "a client's frame is bounded alike on both doors",
 }
 """Where the code may leave the table, and why."""
 
@@ -78,9 +77,8 @@ IMPLEMENTATIONS = {
     "log.kafka": ("app",),
     "log.appender": ("app",),
     "log.kafka_results": ("app", "log.appender", "log.kafka"),
-    # cli: `migrate` makes the topics.
-    "log.kafka_topics": ("app", "cli"),
-    "log.places": ("app", "log.appender"),
+    "log.kafka_topics": ("app",),
+    "log.places": ("app", "log.appender", "log.intake"),
     "stream.stream": ("app",),
     "assistant.openai": ("app",),
     "fanout.redis": ("app",),

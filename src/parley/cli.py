@@ -111,14 +111,10 @@ def _possible(settings: Settings) -> Settings:
 
 def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | None:
     """What a person can put right is told in one line; a traceback is for mistakes of ours."""
-    from parley.app.refusals import REFUSALS  # noqa: PLC0415 - the other commands start faster without the server
-
     # The data folder holds messages, password hashes and the signing key: for this account's eyes only.
     os.umask(0o077)
     try:
         return work()
-    except REFUSALS as error:
-        _stop([mask_url(str(error))])
     except OperationalError as error:
         _stop([f"the database {mask_url(settings.store_url)}: {error.orig}"])
     except OSError as error:
@@ -126,6 +122,12 @@ def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | No
             _stop([f"{error.strerror}; try --port"])
         name = f"{error.filename}: " if error.filename else ""
         _stop([f"{name}{error.strerror or error}"])
+    except Exception as error:
+        from parley.app.refusals import REFUSALS  # noqa: PLC0415 - they name engines that a start need not import
+
+        if not isinstance(error, REFUSALS):
+            raise
+        _stop([mask_url(str(error))])
 
 
 def _stop(problems: list[str], code: int = 1) -> NoReturn:

@@ -1,6 +1,6 @@
 """The composition root: the only place that names implementations. Begin with `parley.py`."""
 
-from parley.app.logs import Partitions, open_topics, wanted_topics
+from parley.app.logs import Partitions, open_topics
 from parley.app.parley import Parley, running
 from parley.app.stores import Embedded, Store, open_key, open_store
 
@@ -13,5 +13,4 @@ __all__ = [
     "open_store",
     "open_topics",
     "running",
-    "wanted_topics",
 ]

@@ -6,22 +6,15 @@ from parley.app.stores import Store
 from parley.clock import Clock
 from parley.fanout.interface import Ears, FanOut
 from parley.fanout.memory import MemoryFanOut
-from parley.fanout.redis import RedisFanOut
 from parley.gateway.hub import Hub
-from parley.gateway.lingering import Lingering
 from parley.observability import Metrics
 from parley.presence.interface import Presence
 from parley.presence.memory import MemoryPresence
-from parley.presence.redis import RedisPresence
-from parley.redis.metrics import RedisMetrics
-from parley.redis.node import RedisNode
 from parley.services.throttle.interface import Throttles
 from parley.services.throttle.memory import MemoryThrottles
-from parley.services.throttle.redis import RedisThrottles
 from parley.services.tickets.database import DatabaseTickets
 from parley.services.tickets.interface import Tickets
 from parley.services.tickets.memory import MemoryTickets
-from parley.services.tickets.redis import RedisTickets
 from parley.settings import Settings
 
 
@@ -69,34 +62,6 @@ class Nothing:
         await self.presence.close()
 
 
-class OverRedis:
-    """Every node hears at once what concerns somebody who is connected to it."""
-
-    def __init__(self, settings: Settings, store: Store, hub: Hub, clock: Clock, metrics: Metrics) -> None:
-        self.node = RedisNode(settings.redis.url, settings.redis.prefix, RedisMetrics(metrics.registry))
-        self.fanout = RedisFanOut(hub, self.node)
-        self.ears = Lingering(self.fanout)
-        self.presence = RedisPresence(self.node, clock)
-        self.tickets = RedisTickets(self.node, otherwise=tickets_of(store, clock))
-        self.throttles = RedisThrottles(self.node, clock)
-
-    @property
-    def degraded(self) -> str | None:
-        if self.node.up:
-            return None
-        return "Redis does not answer: other nodes hear of what happens here within two seconds, not at once"
-
-    async def start(self) -> None:
-        self.node.start()
-        await self.presence.start()
-
-    async def close(self) -> None:
-        self.ears.close()
-        await self.fanout.close()
-        await self.presence.close()
-        await self.node.close()
-
-
 def tickets_of(store: Store, clock: Clock) -> Tickets:
     """Where tickets lie without Redis: another node must be able to take one that was given here."""
     return DatabaseTickets(store.database) if store.shared else MemoryTickets(clock)
@@ -105,5 +70,7 @@ def tickets_of(store: Store, clock: Clock) -> Tickets:
 def open_between(settings: Settings, store: Store, hub: Hub, clock: Clock, metrics: Metrics) -> Between:
     """By `[redis] url`."""
     if settings.redis.url:
-        return OverRedis(settings, store, hub, clock, metrics)
+        from parley.app.over_redis import OverRedis  # noqa: PLC0415 - a server without Redis starts faster
+
+        return OverRedis(settings, tickets_of(store, clock), hub, clock, metrics)
     return Nothing(store, hub, clock)

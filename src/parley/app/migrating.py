@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from parley.app.logs import wanted_topics
+from parley.app.over_kafka import wanted_topics
 from parley.app.stores import is_sqlite, sqlite_file
 from parley.clock import SystemClock
 from parley.log.kafka_topics import create_topics

@@ -13,7 +13,6 @@ from parley.settings import Settings
 from parley.store.batches import SqlBatches
 from parley.store.interface import BatchStore
 from parley.store.migrate import upgrade
-from parley.store.shared import Shared
 from parley.store.sql.fetch import epoch
 from parley.store.sql.hot import SqliteHot
 from parley.store.sql.nodes import Node
@@ -86,17 +85,13 @@ class Embedded:
         self._lock.release()
 
 
-class OfMany(Shared):
-    """The store of one of several nodes."""
-
-    shared = True
-
-
 def open_store(settings: Settings, clock: Clock) -> Store:
     """By `[store] url`. Blocks. Raises DataFolderInUse, SchemaMismatch, BadStoreUrl, StoreUnreachable, NotDurable,
     NoFreeNode."""
     if is_sqlite(settings.store_url):
         return Embedded(settings.server.data, sqlite_file(settings.store_url), clock)
+    from parley.app.over_sql import OfMany  # noqa: PLC0415 - a server on SQLite starts faster
+
     checked = settings.store.durability == "checked"
     return OfMany(settings.store_url, clock, roles=",".join(settings.server.roles), checked=checked)
 
