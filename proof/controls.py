@@ -5,6 +5,7 @@ from __future__ import annotations
 CHECKER = "tests/integrity/test_checker.py"
 POWER = "tests/crash/test_powercut.py"
 SABOTAGE = "tests/crash/test_sabotage.py"
+NODES = "tests/end_to_end/cluster/test_sabotage.py"
 
 CONTROLS: tuple[tuple[str, str], ...] = (
     ("storage that does not sync (SQLite `NORMAL`), power cut", f"{POWER}::test_the_cut_is_a_real_one"),
@@ -26,6 +27,14 @@ CONTROLS: tuple[tuple[str, str], ...] = (
         f"{SABOTAGE}::test_a_careless_resume_is_caught_by_cuts",
     ),
     ("a server that drains without a word, SIGTERM", f"{SABOTAGE}::test_a_rude_drain_is_caught_by_rolling_restarts"),
+    (
+        "nodes that do not compare heads with the store",
+        f"{NODES}::test_nodes_that_do_not_compare_heads_are_caught",
+    ),
+    (
+        "revocation not told to other nodes, and not asked for",
+        f"{NODES}::test_nodes_that_are_not_told_of_ended_sessions_are_caught",
+    ),
     ("an acknowledged message is not in the store", f"{CHECKER}::test_a_lost_ack_is_caught"),
     ("it is there at another seq", f"{CHECKER}::test_an_ack_at_another_seq_is_caught"),
     ("it is there under another id", f"{CHECKER}::test_an_ack_of_another_message_is_caught"),

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from parley.testing.cluster import Engines
 from parley.testing.disks import why_no_disks
-from parley.testing.scenarios import disk, drain, kill, network, powercut
+from parley.testing.scenarios import cluster, cluster_engines, disk, drain, kill, network, powercut
+from parley.testing.shared import address
 
 Totals = Mapping[str, float]
 
@@ -28,10 +30,15 @@ class Part:
     passes: Mapping[str, Callable[[Totals], bool]]
     """What the totals must show beside the invariants, in the words of the report."""
     needs_disks: bool = False
+    needs: tuple[str, ...] = ()
+    """The shared engines that it wants, by their variables."""
     open: str = ""
     """What of the row is not measured by this part."""
 
     def why_not(self) -> str | None:
+        missing = [name for name in self.needs if address(name) is None]
+        if missing:
+            return f"{', '.join(missing)} not set; make services brings the engines"
         return why_no_disks() if self.needs_disks else None
 
 
@@ -67,6 +74,74 @@ def run_drain(folder: Path, count: int, seed: int) -> Totals:
 
 def run_lost_acks(folder: Path, count: int, seed: int) -> Totals:
     return asyncio.run(network.lost_acks(folder, count, seed, within=60 + 0.1 * count)).flat()
+
+
+POSTGRESQL, MARIADB, REDIS, KAFKA = (f"PARLEY_TEST_{name}" for name in ("POSTGRESQL", "MARIADB", "REDIS", "KAFKA"))
+
+
+def url(variable: str) -> str:
+    found = address(variable)
+    assert found is not None, f"{variable} is not set"
+    return found
+
+
+def run_node_kills(folder: Path, count: int, seed: int) -> Totals:
+    engines = Engines(url(POSTGRESQL), url(REDIS), url(KAFKA))
+    return asyncio.run(cluster.node_kills(folder, count, seed, engines=engines, log="kafka")).flat()
+
+
+def run_rolling(folder: Path, count: int, seed: int) -> Totals:
+    engines = Engines(url(POSTGRESQL), url(REDIS))
+    return asyncio.run(cluster.rolling_restarts(folder, count, seed, engines=engines)).flat()
+
+
+def run_database(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster_engines.database_faults(folder, count, seed)).flat()
+
+
+def run_database_mariadb(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster_engines.database_faults(folder, count, seed, store="mariadb")).flat()
+
+
+def run_commit_cuts(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster_engines.commit_cuts(folder, count, seed, store_url=url(POSTGRESQL))).flat()
+
+
+def run_redis(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster_engines.redis_faults(folder, count, seed, store_url=url(POSTGRESQL), away_s=10)).flat()
+
+
+def run_kafka(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster_engines.kafka_faults(folder, count, seed, store_url=url(POSTGRESQL))).flat()
+
+
+def run_kafka_stream(folder: Path, count: int, seed: int) -> Totals:
+    store = url(POSTGRESQL)
+    return asyncio.run(cluster_engines.kafka_faults(folder, count, seed, store_url=store, log="direct")).flat()
+
+
+def run_repeats(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster.repeats(folder, count, seed, engines=Engines(url(POSTGRESQL)))).flat()
+
+
+def run_crowd(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster.crowded(folder, count, seed, engines=Engines(url(POSTGRESQL), url(REDIS)))).flat()
+
+
+def run_crowd_mariadb(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster.crowded(folder, count, seed, engines=Engines(url(MARIADB), url(REDIS)))).flat()
+
+
+def run_revocations(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster.revocations(folder, count, seed, engines=Engines(url(POSTGRESQL), url(REDIS)))).flat()
+
+
+def run_everything(folder: Path, count: int, seed: int) -> Totals:
+    return asyncio.run(cluster_engines.all_faults(folder, count, seed)).flat()
+
+
+def recovers(total: Totals) -> bool:
+    return total["slowest_recovery_s"] <= cluster.RECOVER_S
 
 
 PARTS = (
@@ -143,5 +218,121 @@ PARTS = (
         run=run_lost_acks,
         passes={"repeats answered as repeats": lambda total: total["duplicates"] >= 0.5 * total["lost_acks"]},
         open="repeats after 31 s, 61 min and 30 days; on another node",
+    ),
+    Part(
+        "R3",
+        "kill -9 of a node of three under load: PostgreSQL, Redis, log through Kafka",
+        full=500,
+        chunk=20,
+        run=run_node_kills,
+        passes={"first new ack within 15 s of each": recovers},
+        needs=(POSTGRESQL, REDIS, KAFKA),
+    ),
+    Part(
+        "R4",
+        "PostgreSQL stopped at once and killed, in turn, under load of two nodes",
+        full=200,
+        chunk=20,
+        run=run_database,
+        passes={"first new ack within 15 s of each": recovers},
+    ),
+    Part(
+        "R4-mariadb",
+        "MariaDB stopped and killed, in turn, under load of two nodes",
+        full=200,
+        chunk=20,
+        run=run_database_mariadb,
+        passes={"first new ack within 15 s of each": recovers},
+    ),
+    Part(
+        "R4-cut",
+        "connections between nodes and PostgreSQL cut at random bytes of its answers",
+        full=1000,
+        chunk=100,
+        run=run_commit_cuts,
+        passes={"every cut done": lambda total: total["cuts"] > 0},
+        needs=(POSTGRESQL,),
+    ),
+    Part(
+        "R5",
+        "Redis emptied, killed and away for 10 s, in turn, under load of two nodes",
+        full=300,
+        chunk=15,
+        run=run_redis,
+        passes={"deliveries meanwhile p99 at most 5 s": lambda total: total["delivery_p99_s"] <= 5},
+        needs=(POSTGRESQL,),
+        open="10 minutes away in one piece",
+    ),
+    Part(
+        "R6",
+        "Kafka killed, and away for 3 s, in turn, as the log of two nodes",
+        full=100,
+        chunk=10,
+        run=run_kafka,
+        passes={"every fault under load": lambda total: total["faults"] > 0},
+        needs=(POSTGRESQL,),
+        open="10 minutes away in one piece",
+    ),
+    Part(
+        "R6-stream",
+        "the same, with the log direct and the stream on: chat goes on",
+        full=100,
+        chunk=10,
+        run=run_kafka_stream,
+        passes={"first new ack within 15 s of each": recovers},
+        needs=(POSTGRESQL,),
+    ),
+    Part(
+        "R12-nodes",
+        "rolling restarts of three nodes under load",
+        full=300,
+        chunk=30,
+        run=run_rolling,
+        passes={"send to ack p99 at most 2 s": lambda total: total["p99_s"] <= 2},
+        needs=(POSTGRESQL, REDIS),
+    ),
+    Part(
+        "R13-nodes",
+        "one message asked twelve times of three nodes, six at once",
+        full=10_000,
+        chunk=1000,
+        run=run_repeats,
+        passes={"each answered": lambda total: total["acks"] == 12 * total["repeated"]},
+        needs=(POSTGRESQL,),
+    ),
+    Part(
+        "R14",
+        "64 writers to one conversation over three nodes, PostgreSQL; a count is a message of each",
+        full=2000,
+        chunk=500,
+        run=run_crowd,
+        passes={"64 messages a count": lambda total: total["acks"] > 0},
+        needs=(POSTGRESQL, REDIS),
+    ),
+    Part(
+        "R14-mariadb",
+        "the same on MariaDB",
+        full=2000,
+        chunk=500,
+        run=run_crowd_mariadb,
+        passes={"64 messages a count": lambda total: total["acks"] > 0},
+        needs=(MARIADB, REDIS),
+    ),
+    Part(
+        "S2-nodes",
+        "sessions ended on one node with a live socket on another",
+        full=1000,
+        chunk=200,
+        run=run_revocations,
+        passes={"closed within 5 s": lambda total: total["slowest_close_s"] <= 5},
+        needs=(POSTGRESQL, REDIS),
+    ),
+    Part(
+        "R3-R6",
+        "a node, Redis, Kafka and PostgreSQL killed in turn under load of three nodes",
+        full=100,
+        chunk=12,
+        run=run_everything,
+        passes={"first new ack within 15 s of each": recovers},
     ),
 )

@@ -23,6 +23,7 @@ from parley.testing.truth import breach
 
 NODES = 2
 SIZE = Size(rooms=2, senders=4, listeners=2)
+WIDE = Size(rooms=3, senders=6, listeners=3)
 HEALED_S = 5.0
 """R5: how long a delivery may take while Redis is away."""
 STORES: dict[str, type[Engine]] = {"postgresql": PostgresqlServer, "mariadb": MariadbServer}
@@ -137,6 +138,24 @@ async def kafka_faults(
                         await load.until_acked(10, within=90)
                 result = await judged(cluster, load, rounds, recover_s=None if log == "kafka" else RECOVER_S)
     return result
+
+
+async def all_faults(folder: Path, rounds: int, seed: int, *, log: LogKind = "kafka") -> Result:
+    """Three nodes over PostgreSQL, Redis and Kafka of their own; a node, Redis, Kafka and the database die in turn."""
+    random = Random(seed)
+    with PostgresqlServer() as store, RedisServer() as redis, KafkaServer() as kafka:
+        engines = Engines(store.url, redis.url, kafka.url)
+        async with running_cluster(folder / "nodes", engines, nodes=3, log=log) as cluster:
+            async with Load(cluster, folder / "clients", random, size=WIDE, pause_s=PAUSE_S) as load:
+                async with load.flowing(drain_s=90):
+                    for number in range(rounds):
+                        await load.until_acked(random.randint(30, 90), within=90)
+                        doomed = (random.choice(cluster.nodes), redis, kafka, store)[number % 4]
+                        with load.fault(f"kill -9 of {type(doomed).__name__}"):
+                            doomed.kill()
+                            await doomed.started()
+                        await load.until_acked(10, within=90)
+                return await judged(cluster, load, rounds, recover_s=RECOVER_S)
 
 
 async def judged(cluster: Cluster, load: Load, rounds: int, recover_s: float | None = RECOVER_S) -> Result:
