@@ -2,6 +2,7 @@
 
 from aiokafka.errors import KafkaError
 
+from parley.app.assistant import BadKeyFile
 from parley.log.kafka_topics import LogNotReady
 from parley.services.tokens import BadSigningKey
 from parley.store.interface import StoreUnavailable
@@ -11,6 +12,7 @@ from parley.store.sql.nodes import NoFreeNode
 from parley.store.sqlite import DataFolderInUse
 
 REFUSALS = (
+    BadKeyFile,
     BadSigningKey,
     BadStoreUrl,
     DataFolderInUse,
