@@ -1,6 +1,8 @@
 /** The HTTP API as typed calls. Bodies and answers have the names of spec/protocol.md; every call rejects with a ParleyError only. */
 import type {
   Ack,
+  Bot,
+  BotToken,
   Conversation,
   ConversationId,
   ConversationPatch,
@@ -27,6 +29,7 @@ import type {
   Session,
   User,
   UserId,
+  Webhook,
 } from './types.js'
 import { path, type Http } from './http.js'
 
@@ -126,6 +129,28 @@ export function createApi({ http, clientId, cookie, signedIn }: ApiContext) {
       receipts: (id: ConversationId, messageId: MessageId) =>
         http.request<Receipts>('GET', path`/conversations/${id}/messages/${messageId}/receipts`),
       pins: (id: ConversationId) => http.request<Page<Message>>('GET', path`/conversations/${id}/pins`),
+    },
+
+    bots: {
+      /** `token` is in this answer and in no later one. */
+      create: (body: { username: string; display_name?: string }) => http.request<{ bot: Bot; token: string }>('POST', '/bots', { body }),
+      /** One's own; or everybody's, for administrators. */
+      list: (options: ListOptions & { all?: boolean } = {}) => http.request<Page<Bot>>('GET', '/bots', { query: { ...options } }),
+      /** It never comes in again. What it said stays. */
+      remove: (id: UserId) => http.request<void>('DELETE', path`/bots/${id}`),
+      tokens: (id: UserId) => http.request<Page<BotToken>>('GET', path`/bots/${id}/tokens`),
+      /** One more, so that one can be replaced without a pause. */
+      issueToken: (id: UserId) => http.request<{ id: string; token: string }>('POST', path`/bots/${id}/tokens`),
+      revokeToken: (id: UserId, tokenId: string) => http.request<void>('DELETE', path`/bots/${id}/tokens/${tokenId}`),
+    },
+
+    /** For administrators of the conversation. */
+    webhooks: {
+      /** `path` is in this answer and in no later one; whoever has it may post. */
+      create: (id: ConversationId, name: string) =>
+        http.request<{ webhook: Webhook; path: string }>('POST', path`/conversations/${id}/webhooks`, { body: { name } }),
+      list: (id: ConversationId) => http.request<Page<Webhook>>('GET', path`/conversations/${id}/webhooks`),
+      remove: (id: ConversationId, webhookId: string) => http.request<void>('DELETE', path`/conversations/${id}/webhooks/${webhookId}`),
     },
 
     files: {

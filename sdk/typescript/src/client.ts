@@ -5,6 +5,7 @@
  *               │
  *            commands ── outbox, marks, typing                what goes out
  */
+import { Answers } from './answers.js'
 import { createApi, type Api } from './api.js'
 import { Backoff } from './backoff.js'
 import { Commands } from './commands.js'
@@ -24,6 +25,7 @@ import { TypingSignals } from './typing.js'
 import { ConnectionState } from './types.js'
 import type {
   Ack,
+  AiDelta,
   CallSignal,
   CommandOptions,
   ConversationId,
@@ -47,7 +49,7 @@ import { Uploads } from './uploads.js'
 import { uuid7 } from './uuid7.js'
 
 /** Events handed on as they come. */
-const SIGNALS = ['typing', 'read', 'presence', 'notice', 'ai.delta', 'upload.progress'] as const satisfies EventName[]
+const SIGNALS = ['typing', 'read', 'presence', 'notice', 'ai.delta', 'ai.queued', 'upload.progress'] as const satisfies EventName[]
 
 export class ParleyClient {
   /** The HTTP API, typed. */
@@ -61,6 +63,7 @@ export class ParleyClient {
   readonly #outbox: Outbox
   readonly #marks: Marks
   readonly #typing: TypingSignals
+  readonly #answers = new Answers()
   readonly #clientId: () => string
   #user: User | null = null
   #welcome: Welcome | null = null
@@ -247,7 +250,7 @@ export class ParleyClient {
     if (this.#commands.ready) await this.#commands.once('presence.watch', { user_ids: this.#watched })
   }
 
-  /** Stop an assistant's growing answer. */
+  /** Stop an assistant's growing answer, or take a question back that waits. For who asked, and administrators. */
   async cancelAssistant(conversationId: ConversationId, messageId: MessageId): Promise<void> {
     await this.#commands.once('assistant.cancel', { conversation_id: conversationId, message_id: messageId })
   }
@@ -261,6 +264,7 @@ export class ParleyClient {
         pending: (id) => this.pending(id),
         follow: (id, head) => this.#resume.follow(id, head),
         me: () => this.#user?.id ?? null,
+        growing: (id) => this.#answers.textOf(id),
       },
       conversationId,
       options,
@@ -285,6 +289,7 @@ export class ParleyClient {
     if (change.state === ConnectionState.Disconnected) {
       this.#deaf()
       this.#commands.stop()
+      this.#answers.clear()
     } else if (change.state !== ConnectionState.Connected) this.#commands.lost()
     if (change.state !== ConnectionState.Connected) this.#resume.lost()
     this.#emitter.emit('state', change)
@@ -304,6 +309,7 @@ export class ParleyClient {
     } else if (type === 'conversation.removed') this.#resume.removed(String(payload['conversation_id']))
     else if (type.startsWith('call.')) this.#emitter.emit('call', { type, payload } satisfies CallSignal)
     else {
+      if (type === 'ai.delta' && !this.#answers.heard(payload as unknown as AiDelta)) return
       const signal = SIGNALS.find((one) => one === type)
       // The cast is the protocol's promise. A type this version does not know is from a newer server, and harmless.
       if (signal) this.#emitter.emit(signal, payload as never)
@@ -314,6 +320,7 @@ export class ParleyClient {
     const fresh = this.#resume.heard(news)
     // The outbox first: who renders on `entries` must not find the message there twice.
     this.#outbox.heard(news.conversation_id, news.entries)
+    this.#answers.ended(fresh)
     if (fresh.length > 0) this.#emitter.emit('entries', { ...news, entries: fresh })
   }
 

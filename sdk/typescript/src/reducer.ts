@@ -151,7 +151,7 @@ function changeMessage(message: Message, entry: Entry): Message {
       return { ...message, text: entry.text, edit: entry.edit, edited_at: entry.at }
     case 'message.completed':
       if (entry.text === null) return tombstone(message)
-      return { ...message, text: entry.text, ...(entry.status === undefined ? {} : { status: entry.status }) }
+      return { ...message, text: entry.text, status: entry.status }
     case 'message.deleted':
       return tombstone(message)
     case 'reaction.added':

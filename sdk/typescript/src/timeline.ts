@@ -5,7 +5,7 @@
 import type { Api } from './api.js'
 import { ParleyError, asParleyError } from './errors.js'
 import { applyEntry, applyRead, fromSnapshot, prependPage, trimTo, type ConversationState } from './reducer.js'
-import type { ConversationId, Entry, EventEntry, EventName, Listener, Message, PendingMessage, Seq, Unsubscribe, UserId } from './types.js'
+import type { ConversationId, Entry, EventEntry, EventName, Listener, Message, MessageId, PendingMessage, Seq, Unsubscribe, UserId } from './types.js'
 
 export interface TimelineOptions {
   /** Messages a page. Default 50. */
@@ -29,6 +29,8 @@ export interface TimelineSource {
   pending: (id: ConversationId) => PendingMessage[]
   follow: (id: ConversationId, head: Seq) => void
   me: () => UserId | null
+  /** What is known of an answer that grows. */
+  growing: (id: MessageId) => string | undefined
 }
 
 /** The server's most for one page. */
@@ -53,6 +55,8 @@ export class Timeline {
   /** Entries applied while an older page is on its way; null when none is. */
   #since: Entry[] | null = null
   #items: TimelineItem[] | null = null
+  /** The answers that grow, as they are shown: one object for one text, like all messages. */
+  readonly #growing = new Map<MessageId, Message>()
 
   constructor(source: TimelineSource, conversationId: ConversationId, options: TimelineOptions = {}) {
     this.#source = source
@@ -152,6 +156,7 @@ export class Timeline {
         this.#heard = reset.head
         void this.#snapshot()
       }),
+      on('ai.delta', (delta) => here(delta) && this.#changed()),
       on('conversation.removed', (gone) => here(gone) && this.#say('removed')),
       on('conversation.added', ({ conversation }) => conversation.id === this.conversationId && this.#status === 'removed' && void this.#snapshot()),
       on('outbox', ({ message }) => this.#outbox(message)),
@@ -279,6 +284,17 @@ export class Timeline {
     for (const listener of [...this.#listeners]) listener()
   }
 
+  /** A growing answer with what is known of it by now. The stored message has no text before its end. */
+  #grown(message: Message): Message {
+    const text = this.#source.growing(message.id)
+    if (text === undefined) return message
+    const before = this.#growing.get(message.id)
+    if (before?.text === text && before.reactions === message.reactions && before.pinned === message.pinned) return before
+    const shown = { ...message, text }
+    this.#growing.set(message.id, shown)
+    return shown
+  }
+
   #arrange(): TimelineItem[] {
     const { messages = [], events = [], me = null } = this.#state ?? {}
     const items: TimelineItem[] = []
@@ -287,11 +303,13 @@ export class Timeline {
       for (let entry = events[next]; entry && entry.seq < before; entry = events[++next]) items.push({ type: 'event', key: `e${entry.seq}`, entry })
     }
     const mine = new Set<string>()
+    for (const id of this.#growing.keys()) if (this.#source.growing(id) === undefined) this.#growing.delete(id)
     for (const message of messages) {
       pushEvents(message.seq)
       if (message.by === me) mine.add(message.client_id)
       // The client_id, so that a list keeps the element when the message comes true.
-      items.push({ type: 'message', key: message.by === me ? message.client_id : message.id, message })
+      const shown = message.status === 'streaming' ? this.#grown(message) : message
+      items.push({ type: 'message', key: message.by === me ? message.client_id : message.id, message: shown })
     }
     pushEvents(Number.POSITIVE_INFINITY)
     for (const pending of [...this.#sent.values(), ...this.#source.pending(this.conversationId)]) {

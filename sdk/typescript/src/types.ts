@@ -7,6 +7,7 @@
  */
 export * from './types/basics.js'
 export * from './types/accounts.js'
+export * from './types/bots.js'
 export * from './types/files.js'
 export * from './types/messages.js'
 export * from './types/conversations.js'

@@ -62,14 +62,17 @@ test('whose presence is watched holds over reconnects, and nothing is said befor
 test('signals are handed on as they come, and those of tomorrow are passed over', async () => {
   const server = await start('7')
   const client = await connected(server)
-  const heard = Promise.all([next(client, 'typing'), next(client, 'call'), next(client, 'ai.delta')])
+  const heard = Promise.all([next(client, 'typing'), next(client, 'call'), next(client, 'ai.delta'), next(client, 'ai.queued')])
+  const delta = { conversation_id: '7', message_id: '70', offset: 0, text: 'one ' }
+  const queued = { conversation_id: '7', message_id: '69', place: 2 }
   const typing = { conversation_id: '7', user_id: '2', is_typing: true }
   server.last.send({ type: 'of.tomorrow', payload: {} })
   server.last.ws.send('not a frame')
   server.last.send({ type: 'typing', payload: typing })
   server.last.send({ type: 'call.offer', payload: { call_id: '1' } })
-  server.last.send({ type: 'ai.delta', payload: { offset: 0 } })
-  expect(await heard).toEqual([typing, { type: 'call.offer', payload: { call_id: '1' } }, { offset: 0 }])
+  server.last.send({ type: 'ai.delta', payload: delta })
+  server.last.send({ type: 'ai.queued', payload: queued })
+  expect(await heard).toEqual([typing, { type: 'call.offer', payload: { call_id: '1' } }, delta, queued])
 })
 
 test('an error that answers nothing is an event', async () => {

@@ -128,6 +128,8 @@ const acts: fc.Arbitrary<Act[]> = fc.array(
     { weight: 4, arbitrary: fc.record({ do: fc.constant('say' as const), by: who, text: fc.string({ maxLength: 3 }) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('edit' as const), of, text: fc.string({ maxLength: 3 }) }) },
     fc.record({ do: fc.constant('delete' as const), of }),
+    fc.record({ do: fc.constant('ask' as const), by: who }),
+    fc.record({ do: fc.constant('complete' as const), of, text: fc.string({ maxLength: 3 }), status: fc.constantFrom('done' as const, 'cancelled' as const, 'interrupted' as const) }),
     { weight: 3, arbitrary: fc.record({ do: fc.constant('react' as const), of, by: who, emoji: fc.constantFrom('👍', '🎉', '❤') }) },
     fc.record({ do: fc.constant('pin' as const), of }),
     fc.record({ do: fc.constant('join' as const), user: fc.constantFrom('8', '9') }),

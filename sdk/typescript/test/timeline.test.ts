@@ -11,6 +11,7 @@ let asked: string[]
 /** Runs between the request and its answer. */
 let meanwhile: () => void
 let timeline: Timeline
+let growing: Map<string, string>
 
 const emit = <E extends EventName>(event: E, value: EventMap[E]) => emitter.emit(event, value)
 const say = (text: string, by = '2') => truth.act({ do: 'say', by, text })
@@ -32,6 +33,7 @@ beforeEach(() => {
   pending = []
   asked = []
   meanwhile = () => {}
+  growing = new Map()
   const api = {
     conversations: {
       get: () => answer('get', () => truth.conversation()),
@@ -44,7 +46,7 @@ beforeEach(() => {
     messages: { page: (_: string, range: { before?: number; limit: number }) => answer(`page before ${range.before}`, () => truth.page(range)) },
   } as unknown as TimelineSource['api']
   const on = <E extends EventName>(event: E, listener: Listener<E>) => emitter.on(event, listener)
-  timeline = new Timeline({ api, on, pending: () => pending, follow: () => {}, me: () => '1' }, '7', { pageSize: 3 })
+  timeline = new Timeline({ api, on, pending: () => pending, follow: () => {}, me: () => '1', growing: (id) => growing.get(id) }, '7', { pageSize: 3 })
 })
 
 const waiting = (clientId: string, text: string): PendingMessage => ({
@@ -207,4 +209,53 @@ test('the list is the same array until something changes', async () => {
   say('b')
   tell(1)
   expect(timeline.items).not.toBe(before)
+})
+
+describe('an answer that grows', () => {
+  const message = (id: string) => timeline.items.flatMap((item) => (item.type === 'message' && item.message.id === id ? [item.message] : []))[0]
+  const hear = (id: string, text: string) => {
+    growing.set(id, text)
+    emit('ai.delta', { conversation_id: '7', message_id: id, offset: 0, text })
+  }
+
+  beforeEach(async () => {
+    await timeline.open()
+    truth.act({ do: 'ask', by: '5' })
+    tell(0)
+  })
+
+  test('shows what is known of it, and then its end', () => {
+    expect(message('m1')).toMatchObject({ text: '', status: 'streaming' })
+    hear('m1', 'one two')
+    expect(message('m1')).toMatchObject({ text: 'one two', status: 'streaming' })
+    truth.act({ do: 'complete', of: 0, text: 'one two three', status: 'done' })
+    tell(1)
+    expect(message('m1')).toMatchObject({ text: 'one two three', status: 'done' })
+    hear('m1', 'late')
+    expect(message('m1')).toMatchObject({ text: 'one two three', status: 'done' })
+  })
+
+  test('is the same object until it grows, so that nothing is drawn for nothing', () => {
+    hear('m1', 'one')
+    const before = message('m1')
+    say('meanwhile')
+    tell(1)
+    expect(message('m1')).toBe(before)
+    hear('m1', 'one two')
+    expect(message('m1')).not.toBe(before)
+  })
+
+  test('can be reacted to', () => {
+    hear('m1', 'one')
+    truth.act({ do: 'react', of: 0, by: '2', emoji: '👍' })
+    tell(1)
+    expect(message('m1')).toMatchObject({ text: 'one', reactions: [{ emoji: '👍' }] })
+  })
+
+  test('was heard of before its message came', () => {
+    growing.set('m2', 'early')
+    truth.act({ do: 'ask', by: '5' })
+    tell(1)
+    expect(message('m2')).toMatchObject({ text: 'early' })
+  })
 })

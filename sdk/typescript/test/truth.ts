@@ -3,6 +3,8 @@ import type { Conversation, Entry, EventEntry, Message, MessagePage, Seq } from 
 
 export type Act =
   | { do: 'say'; by: string; text: string }
+  | { do: 'ask'; by: string }
+  | { do: 'complete'; of: number; text: string; status: 'done' | 'cancelled' | 'interrupted' }
   | { do: 'edit'; of: number; text: string }
   | { do: 'delete'; of: number }
   | { do: 'react'; of: number; by: string; emoji: string }
@@ -28,6 +30,7 @@ export class Truth {
   act(act: Act): void {
     if (this.#closed) return
     if (act.do === 'say') return this.#say(act.by, act.text)
+    if (act.do === 'ask') return this.#say(act.by, '', { status: 'streaming' })
     if (act.do === 'join' && !this.#members.has(act.user)) {
       this.#members.add(act.user)
       return this.#write({ kind: 'member.joined', user_id: act.user, name: 'n', role: 'member' })
@@ -39,7 +42,12 @@ export class Truth {
     const message = this.#messages[act.of]
     if (!message || message.deleted) return
     const message_id = message.id
-    if (act.do === 'edit') {
+    if (act.do === 'complete') {
+      if (message.status !== 'streaming') return
+      Object.assign(message, { text: act.text, status: act.status })
+      this.#write({ kind: 'message.completed', message_id, text: act.text, status: act.status })
+    } else if (act.do === 'edit') {
+      if (message.status === 'streaming') return
       Object.assign(message, { text: act.text, edit: message.edit + 1, edited_at: this.#at() })
       this.#write({ kind: 'message.edited', message_id, text: act.text, edit: message.edit })
     } else if (act.do === 'pin') {
@@ -69,9 +77,9 @@ export class Truth {
     return { items, epoch: 'e', head: this.log.length, next, events }
   }
 
-  #say(by: string, text: string): void {
+  #say(by: string, text: string, more: { status?: 'streaming' } = {}): void {
     const seq = this.log.length + 1
-    const written = { id: `m${seq}`, kind: 'text' as const, text, reply_to: 'm0', thread_of: null, mentions: ['2'], attachments: [] }
+    const written = { id: `m${seq}`, kind: 'text' as const, text, reply_to: 'm0', thread_of: null, mentions: ['2'], attachments: [], ...more }
     const ordinal = this.#messages.length + 1
     this.#messages.push({
       ...written, conversation_id: '7', seq, ordinal, by, at: this.#at(), client_id: `c${seq}`, edit: 0, edited_at: null, deleted: false,
@@ -95,9 +103,14 @@ export class Truth {
   #delete(message: Message): void {
     const gone = { text: null, reply_to: null, thread_of: null, mentions: [], attachments: [], deleted: true }
     Object.assign(message, gone, { edited_at: null, pinned: false, reactions: [] })
+    delete message.status
     this.log = this.log.map((entry) => {
-      if (entry.kind === 'message.created' && entry.message.id === message.id) return { ...entry, message: { ...entry.message, ...gone } }
-      if (entry.kind === 'message.edited' && entry.message_id === message.id) return { ...entry, text: null, deleted: true }
+      if (entry.kind === 'message.created' && entry.message.id === message.id) {
+        const { status: _, ...written } = entry.message
+        return { ...entry, message: { ...written, ...gone } }
+      }
+      const changed = entry.kind === 'message.edited' || entry.kind === 'message.completed'
+      if (changed && entry.message_id === message.id) return { ...entry, text: null, deleted: true }
       return entry
     })
     this.#write({ kind: 'message.deleted', message_id: message.id })

@@ -13,7 +13,8 @@ export type Time = string
 export type ConversationKind = 'room' | 'group' | 'direct'
 export type JoinPolicy = 'open' | 'invite'
 export type Role = 'owner' | 'admin' | 'member'
-export type ServerRole = 'admin' | 'member'
+/** The last three are programs: a bot, what a webhook posts as, the assistant. */
+export type ServerRole = 'admin' | 'member' | 'bot' | 'webhook' | 'assistant'
 export type MessageKind = 'text' | 'image' | 'file' | 'voice' | 'location' | 'sticker' | 'system'
 
 /** Of an assistant's answer only: `streaming` while it grows, then how it ended. */

@@ -1,6 +1,6 @@
 /** The connection and its states. */
 import type { User } from './accounts.js'
-import type { ConversationId, Limits, Time } from './basics.js'
+import type { ConversationId, Limits, Time, UserId } from './basics.js'
 import type { Conversation } from './conversations.js'
 
 export enum ConnectionState {
@@ -39,6 +39,10 @@ export interface Welcome {
   limits: Limits
   /** The conversation everybody with an account is in. */
   lobby: ConversationId
+  /** Null where none is configured. */
+  assistant: { id: UserId; name: string } | null
+  /** Whether one may make bots. */
+  makes_bots: boolean
   /** The most recent 200. */
   conversations: Conversation[]
 }

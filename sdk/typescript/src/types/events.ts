@@ -40,11 +40,31 @@ export interface Reset {
   head: Seq
 }
 
+/** A piece of an answer that grows. `offset`: where it begins, in code points; 0 is all so far. `Timeline` joins them. */
 export interface AiDelta {
   conversation_id: ConversationId
   message_id: MessageId
   offset: number
   text: string
+}
+
+/** One's question waits for the assistant; `place` 1 is next. */
+export interface AiQueued {
+  conversation_id: ConversationId
+  /** The question. */
+  message_id: MessageId
+  place: number
+}
+
+/** A question that the assistant does not take, with the error that says why. */
+export interface Notice {
+  conversation_id: ConversationId
+  /** The question. */
+  message_id: MessageId
+  code: number
+  name: string
+  message: string
+  at: Time
 }
 
 /** `call.*` as it came; `type` is the frame's. */
@@ -65,8 +85,9 @@ export interface EventMap {
   reset: Reset
   /** A message of the outbox changed, or was discarded (`discarded: true`). */
   outbox: { message: PendingMessage; discarded: boolean }
-  notice: Record<string, unknown>
+  notice: Notice
   'ai.delta': AiDelta
+  'ai.queued': AiQueued
   'upload.progress': UploadProgress
   call: CallSignal
   /** What went wrong and belongs to no call of yours. For a log or a toast; nothing needs to be done. */

@@ -41,9 +41,9 @@ export interface MessageDeleted extends EntryBase { kind: 'message.deleted'; mes
 export interface MessageCompleted extends EntryBase {
   kind: 'message.completed'
   message_id: MessageId
-  /** Null once emptied by a delete; the status is then gone, too. */
+  /** Null once emptied by a delete. */
   text: string | null
-  status?: 'done' | 'cancelled' | 'interrupted'
+  status: 'done' | 'cancelled' | 'interrupted'
 }
 
 export interface ReactionChanged extends EntryBase { kind: 'reaction.added' | 'reaction.removed'; message_id: MessageId; emoji: string }
