@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from parley.testing import history as seen
+from parley.testing import noted
 from parley.testing.account import Account, ApiError
 from parley.testing.answers import Ack, Refusal, State, Stopped
 from parley.testing.history import History
@@ -348,17 +349,7 @@ class ReferenceClient:
 
     def _receive(self, conversation: str, entry: dict[str, Any]) -> None:
         stored = entry_from_wire(conversation, entry)
-        self.history.write(
-            seen.Received(
-                conversation=conversation,
-                seq=entry["seq"],
-                kind=stored.kind,
-                by=stored.by,
-                client_id=stored.client_id,
-                message_id=stored.message_id,
-                body=stored.body,
-            )
-        )
+        self.history.write(noted.received(stored))
         if self._logs.receive(conversation, entry) is Step.AHEAD and not self._is_resuming(conversation):
             # The history tells the checker about the hole; a client that is no test mends it.
             self._resume({conversation: self.cursors.get(conversation, 0)}, self.epoch)
@@ -399,15 +390,7 @@ class ReferenceClient:
             message_id=payload.get("message_id"),
             duplicate=payload["duplicate"],
         )
-        self.history.write(
-            seen.Acked(
-                conversation=ack.conversation_id,
-                client_id=ack.client_id,
-                seq=ack.seq,
-                message_id=ack.message_id,
-                duplicate=ack.duplicate,
-            )
-        )
+        self.history.write(noted.acked(ack))
         if self._settle(pending):
             promise = self._promises.get(pending.client_id)
             if promise is not None and not promise.done():
