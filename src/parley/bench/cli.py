@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from parley.bench import fanout_capacity, fanout_cost, idle, ingest, latency, machine, report
+from parley.bench import fanout_capacity, fanout_cost, idle, ingest, latency, machine, report, two_nodes
 from parley.bench.floors import Floors
 from parley.bench.opening import CouldNotOpen
 from parley.bench.process import choose_cores, raise_file_limit
@@ -155,6 +155,7 @@ def _own_steps(run: Run, wanted: list[Number]) -> list[Step]:
     steps += [("M4", f"{n} senders", partial(ingest.measure, senders=n)) for n in senders]
     steps.append(("M5", "latency", latency.measure))
     steps.append(("M6", "memory", idle.measure))
+    steps.append(("M10", "two nodes", two_nodes.measure))
     return [step for step in steps if step[0] in wanted]
 
 

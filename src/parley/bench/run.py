@@ -16,7 +16,7 @@ from parley.bench.stage import QUIET, Stage, own_server
 TEXT = "x" * 128
 """What every message says."""
 
-Number = Literal["M1", "M2", "M4", "M5", "M6"]
+Number = Literal["M1", "M2", "M4", "M5", "M6", "M10"]
 Better = Literal["lower", "higher"]
 
 
