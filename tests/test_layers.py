@@ -92,7 +92,7 @@ IMPLEMENTATIONS = {
     "store.batches": ("app", "store.shared"),
     # Batches run on the writer's thread.
     "store.threads": ("app", "store.batches", "store.shared"),
-    "store.shared": ("app",),
+    "store.shared": ("move.run", "app",),
     "gateway.picows_engine": ("app",),
     "gateway.sansio_engine": ("app",),
 }

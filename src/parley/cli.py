@@ -74,6 +74,28 @@ def migrate(data: Data = None, config: Config = None) -> None:
     _in_one_line(lambda: print(*bring(settings), sep="\n"), settings)
 
 
+@app.command()
+def move(
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="The database that is left.")],
+    target: Annotated[str | None, typer.Option("--to", metavar="URL", help="The one to move to; empty.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare both row by row afterwards.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Throw away what an earlier move left in the target.")
+    ] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Only let a database that was moved be served again.")
+    ] = False,
+) -> None:
+    """Move a whole database to another one, ids and numbers unchanged. Give it again after a cut: it goes on."""
+    from parley.move.command import run as bring  # noqa: PLC0415 - the other commands start faster without it
+
+    if (target is None) != release:
+        _stop(["give --to with the database to move to, or --release without it"], code=2)
+    code = _in_one_line(lambda: bring(source, target, verify=verify, replace=replace), Settings())
+    if code:
+        raise typer.Exit(code)
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,

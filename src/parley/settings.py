@@ -76,8 +76,8 @@ class Server(Section):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]*[^\s?#/])?$",
-        description="How clients reach this server, such as `https://chat.example.org`: links to files in older clients'"
-        " frames begin with it. Empty: they begin with `/`.",
+        description="How clients reach this server, such as `https://chat.example.org`: links to files in older"
+        " clients' frames begin with it. Empty: they begin with `/`.",
     )
     data: Path = Field(
         Path("data"), description="Folder of the database, the files and the signing key. One server at a time."

@@ -4,6 +4,7 @@ from aiokafka.errors import KafkaError
 
 from parley.app.assistant import BadKeyFile
 from parley.log.kafka_topics import LogNotReady
+from parley.move.run import CannotMove
 from parley.services.tokens import BadSigningKey
 from parley.store.interface import StoreUnavailable
 from parley.store.migrate import SchemaMismatch
@@ -15,6 +16,7 @@ REFUSALS = (
     BadKeyFile,
     BadSigningKey,
     BadStoreUrl,
+    CannotMove,
     DataFolderInUse,
     KafkaError,
     LogNotReady,

@@ -13,6 +13,7 @@ from parley.settings import Settings
 from parley.store.batches import SqlBatches
 from parley.store.interface import BatchStore
 from parley.store.migrate import upgrade
+from parley.store.moved import refuse_if_moved
 from parley.store.sql.fetch import epoch
 from parley.store.sql.hot import SqliteHot
 from parley.store.sql.nodes import Node
@@ -65,6 +66,7 @@ class Embedded:
             if copy := upgrade(writer, now_ms=clock.now_ms()):
                 log.info("database_upgraded", copy=copy.name)
             with writer.connect() as connection, connection.begin():
+                refuse_if_moved(connection)
                 self.epoch = epoch(connection)
                 last_id = connection.scalar(select(func.max(entries.c.id))) or 0
         except BaseException:

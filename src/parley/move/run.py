@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import URL, Connection, Engine, create_engine, exists, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, exists, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from parley.configuration import mask_url
 from parley.move.comparing import Comparison, compare
 from parley.move.copying import Tell, copy, copy_facts, empty, go_on_counting
 from parley.store import moved as marks
-from parley.store.cluster_tables import nodes
 from parley.store.migrate import check, upgrade
+from parley.store.shared import migration_engine
+from parley.store.sql import nodes
 from parley.store.sql.fetch import epoch
 from parley.store.sqlite import FolderLock, writer_engine
 from parley.store.tables import entries, users
@@ -75,7 +76,7 @@ def held(url: str) -> Iterator[Engine]:
         lock = FolderLock(file.parent)
         engine = writer_engine(file)
     else:
-        engine = create_engine(url, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0)
+        engine = migration_engine(url)
     try:
         yield engine
     finally:
@@ -138,9 +139,10 @@ def _refuse_nodes(connection: Connection, side: str) -> None:
     if connection.dialect.name == "sqlite":
         return
     with connection.begin():
-        running = connection.scalar(select(func.count()).select_from(nodes))
+        running = nodes.live(connection)
     if running:
+        which = ", ".join(str(node.id) for node in running)
         raise CannotMove(
-            f"{running} nodes are at work on the {side}, or were until less than a minute ago."
-            " Stop them; one that died is forgotten after a minute by the next node or `parley migrate`."
+            f"On the {side} these nodes are at work, or were until less than a minute ago: {which}."
+            " Stop them; one that was killed is forgotten after a minute."
         )

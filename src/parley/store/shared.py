@@ -13,6 +13,7 @@ from parley.ids import Snowflakes
 from parley.store import mariadb, migrate, postgresql
 from parley.store.batches import SqlBatches
 from parley.store.failures import told
+from parley.store.moved import refuse_if_moved
 from parley.store.sql import nodes
 from parley.store.sql.fetch import epoch
 from parley.store.sql.hot import HotSql
@@ -74,13 +75,24 @@ def upgrade(url: str, now_ms: int) -> None:
 
     Raises BadStoreUrl, StoreUnreachable, SchemaMismatch.
     """
+    engine = migration_engine(url)
+    try:
+        migrate.upgrade(engine, now_ms=now_ms)
+    finally:
+        engine.dispose()
+
+
+def migration_engine(url: str) -> Engine:
+    """For whoever works on a database alone: no bounds on how long a statement may take. Raises BadStoreUrl,
+    StoreUnreachable."""
     parsed = parse(url)
     engine: Engine = KINDS[parsed.drivername].module.migration_engine(parsed)
     try:
         _reach(engine, parsed)
-        migrate.upgrade(engine, now_ms=now_ms)
-    finally:
+    except BaseException:
         engine.dispose()
+        raise
+    return engine
 
 
 class Shared:
@@ -103,7 +115,9 @@ class Shared:
             self._check(kind, checked=checked)
             with self._engine.connect() as connection, connection.begin():
                 self.epoch = epoch(connection)
+                # After it nobody begins to move the database away without seeing this node.
                 self.node = nodes.claim(connection, nodes.new_owner(), roles, node)
+                refuse_if_moved(connection)
                 last_id = connection.scalar(select(func.max(entries.c.id))) or 0
         except BaseException:
             self._engine.dispose()

@@ -20,8 +20,8 @@ from parley.protocol.events import Entry
 from parley.protocol.types import ConversationId
 from parley.protocol.wire import wire_entry
 from parley.store.interface import Database, StoreUnavailable
-from parley.store.sql.database_clock import now_ms
 from parley.store.sql.leases import give_back_lease, take_lease
+from parley.store.sql.now import read_ms
 from parley.store.sql.streaming import Behind, advance, behind, entries_behind
 
 log = structlog.get_logger()
@@ -194,7 +194,7 @@ class Stream:
             # From here on: what is heard meanwhile may be past the comparison already.
             self._compare_at = self._loop.time() + self._times.compare
         if self._shared or due:
-            now = await self._database.read(now_ms)
+            now = await self._database.read(read_ms)
             await self._catch_up(kafka, None if due else since - OVERLAP_MS)
             return now
         await self._catch_up_with(kafka, heard)

@@ -8,14 +8,14 @@ from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from parley.store.cluster_tables import leases
-from parley.store.sql.database_clock import now_ms
+from parley.store.sql.now import read_ms
 
 _l = leases.c
 
 
 def take_lease(connection: Connection, name: str, owner: str, ms: int) -> bool:
     """Get it or keep it, for `ms` from now. False: somebody else holds it."""
-    now = now_ms(connection)
+    now = read_ms(connection)
     free = or_(_l.owner == owner, _l.until < now)
     taken = update(leases).where(_l.name == name, free).values(owner=owner, until=now + ms)
     if connection.execute(taken).rowcount == 1:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection
+from sqlalchemy import BigInteger, ColumnElement, Connection, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -26,7 +26,14 @@ def _postgresql(_element: Any, _compiler: Any, **_: Any) -> str:
 
 @compiles(now_ms, "mysql", "mariadb")
 def _mariadb(_element: Any, _compiler: Any, **_: Any) -> str:
-    return "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
+    # Not by NOW(): that goes by the session's time zone, which has an hour twice a year twice.
+    return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
+
+
+def read_ms(connection: Connection) -> int:
+    """What the database's clock shows."""
+    now: int = connection.execute(select(now_ms())).scalar_one()
+    return now
 
 
 def moment(connection: Connection, at: int) -> int | ColumnElement[int]:

@@ -4,12 +4,12 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from parley.protocol.types import SessionId
 from parley.store.cluster_tables import tickets
-from parley.store.sql.clock import now_ms
+from parley.store.sql.now import read_ms
 
 
 def sweep(connection: Connection) -> int:
     """Remove what has expired; how many are left."""
-    connection.execute(delete(tickets).where(tickets.c.until <= now_ms(connection)))
+    connection.execute(delete(tickets).where(tickets.c.until <= read_ms(connection)))
     return connection.scalar(select(func.count()).select_from(tickets)) or 0
 
 
@@ -22,7 +22,7 @@ def keep_newest(connection: Connection, session_id: SessionId, count: int) -> No
 
 
 def add(connection: Connection, name: str, session_id: SessionId, good_ms: int) -> None:
-    until = now_ms(connection) + good_ms
+    until = read_ms(connection) + good_ms
     connection.execute(insert(tickets).values(hash=name, session_id=session_id, until=until))
 
 
@@ -32,5 +32,5 @@ def take(connection: Connection, name: str) -> SessionId | None:
     session_id = connection.scalar(select(tickets.c.session_id).where(this))
     if session_id is None:
         return None
-    gone = connection.execute(delete(tickets).where(this, tickets.c.until > now_ms(connection)))
+    gone = connection.execute(delete(tickets).where(this, tickets.c.until > read_ms(connection)))
     return SessionId(session_id) if gone.rowcount == 1 else None
