@@ -92,7 +92,7 @@ IMPLEMENTATIONS = {
     "store.batches": ("app", "store.shared"),
     # Batches run on the writer's thread.
     "store.threads": ("app", "store.batches", "store.shared"),
-    "store.shared": ("move.run", "app",),
+    "store.shared": ("app", "move.run"),
     "gateway.picows_engine": ("app",),
     "gateway.sansio_engine": ("app",),
 }
