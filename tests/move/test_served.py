@@ -1,4 +1,4 @@
-"""A server on SQLite, then on PostgreSQL, then on SQLite again: a client that was there all the time sees a reconnect."""
+"""A server on SQLite, then on PostgreSQL, then on SQLite again: clients notice nothing but a reconnect."""
 
 from __future__ import annotations
 
