@@ -31,12 +31,11 @@ def everything() -> Engines:
     return Engines(service(POSTGRESQL), service("PARLEY_TEST_REDIS"), service("PARLEY_TEST_KAFKA"))
 
 
-@pytest.mark.parametrize("log", ["direct", "kafka"])
-async def test_nodes_are_killed(tmp_path: Path, seed: int, log: LogKind) -> None:
+async def test_nodes_are_killed(tmp_path: Path, seed: int) -> None:
     """R3: their clients go on with another node and resume there."""
-    result = await cluster.node_kills(tmp_path, 3, seed, engines=everything(), log=log)
-    assert result.figures.faults == 3
-    assert result.figures.in_flight_at_faults >= 3
+    result = await cluster.node_kills(tmp_path, 2, seed, engines=everything(), log="kafka")
+    assert result.figures.faults == 2
+    assert result.figures.in_flight_at_faults >= 2
 
 
 async def test_nodes_are_rolled(tmp_path: Path, seed: int) -> None:
@@ -45,10 +44,9 @@ async def test_nodes_are_rolled(tmp_path: Path, seed: int) -> None:
     assert result.figures.faults == 3
 
 
-@pytest.mark.parametrize("store", [POSTGRESQL, MARIADB], ids=["postgresql", "mariadb"])
-async def test_a_message_is_asked_of_all_nodes_at_once(tmp_path: Path, seed: int, store: str) -> None:
+async def test_a_message_is_asked_of_all_nodes_at_once(tmp_path: Path, seed: int) -> None:
     """R13: and again, and each time answered alike."""
-    await cluster.repeats(tmp_path, 10, seed, engines=Engines(service(store)))
+    await cluster.repeats(tmp_path, 10, seed, engines=Engines(service(MARIADB)))
 
 
 @pytest.mark.parametrize("store", [POSTGRESQL, MARIADB], ids=["postgresql", "mariadb"])
