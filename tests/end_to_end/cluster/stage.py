@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.legacy.client import Client
@@ -15,6 +16,7 @@ from parley.testing import Account, RawSocket, uuid7
 from parley.testing.cluster import Cluster
 
 _numbers = itertools.count(1)
+_known: dict[tuple[Path, str], Person] = {}
 PASSWORD = "correct horse battery"
 
 
@@ -42,11 +44,18 @@ class Stage:
         self.a, self.b = cluster.urls[0], cluster.urls[-1]
         self._stack = stack
 
-    async def person(self, name: str, node: str | None = None) -> Person:
-        """A new account, made on this node; the name is made unique."""
-        account = await Account.open(node or self.a, f"{name}{next(_numbers)}", PASSWORD)
-        self._stack.push_async_callback(account.close)
-        return Person(account, (await account.post("/auth/legacy-token"))["token"])
+    async def person(self, name: str, node: str | None = None, *, fresh: bool = False) -> Person:
+        """An account that asks this node. Tests of one cluster share it by its name, for hashing passwords is most of
+        a test's time; `fresh` for those that end its session or watch it come."""
+        known = _known.get((self.cluster.folder, name))
+        if known is None or fresh:
+            account = await Account.open(node or self.a, f"{name}{next(_numbers)}", PASSWORD)
+            self._stack.push_async_callback(account.close)
+            made = Person(account, (await account.post("/auth/legacy-token"))["token"])
+            if not fresh:
+                _known[self.cluster.folder, name] = made
+            return made
+        return Person(await self.on(node or self.a, known), known.legacy)
 
     async def on(self, node: str, person: Person) -> Account:
         """The same login, asking another node."""

@@ -36,7 +36,7 @@ async def test_a_session_that_ends_here_is_closed_there(
     stage: Stage, end: Callable[[Stage, Person, Account], Awaitable[None]]
 ) -> None:
     """Within five seconds, and it lets nobody in any more."""
-    ann = await stage.person("ann")
+    ann = await stage.person("ann", fresh=True)
     socket = await stage.native(stage.b, ann)
     other = Account(stage.a, ann.account.username, PASSWORD)
     await other.login()
@@ -63,7 +63,7 @@ async def knock(node: str, person: Person) -> int:
 
 
 async def test_a_ticket_is_good_once_on_any_node(stage: Stage) -> None:
-    ann = await stage.person("ann")
+    ann = await stage.person("ann", fresh=True)
     ticket = (await ann.account.post("/auth/ws-ticket"))["ticket"]
 
     async with await RawSocket.open(stage.b, path=f"/api/v1/ws?ticket={ticket}") as socket:
@@ -78,7 +78,7 @@ async def test_a_ticket_is_good_once_on_any_node(stage: Stage) -> None:
 @pytest.mark.over_redis
 async def test_tries_are_counted_over_all_nodes(stage: Stage) -> None:
     """Ten wrong passwords on one node, and the other refuses the next."""
-    ann = await stage.person("ann")
+    ann = await stage.person("ann", fresh=True)
 
     async def names(node: str, tries: int) -> list[str]:
         found = []
@@ -96,7 +96,7 @@ async def test_tries_are_counted_over_all_nodes(stage: Stage) -> None:
 @pytest.mark.over_redis
 async def test_a_direct_client_has_one_connection_on_all_nodes(stage: Stage) -> None:
     """The older one is closed with 4501, on whichever node; the native socket stays."""
-    ann = await stage.person("ann")
+    ann = await stage.person("ann", fresh=True)
     native = await stage.native(stage.a, ann)
     older = await stage.direct(stage.a, ann)
     # Of two that come within this time neither is the newer one.
@@ -113,7 +113,7 @@ async def test_a_direct_client_has_one_connection_on_all_nodes(stage: Stage) -> 
 
 
 async def test_an_ended_session_does_not_end_the_others(stage: Stage) -> None:
-    ann = await stage.person("ann")
+    ann = await stage.person("ann", fresh=True)
     other = Account(stage.a, ann.account.username, PASSWORD)
     await other.login()
     stays = await stage.native(stage.b, ann)

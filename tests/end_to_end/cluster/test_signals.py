@@ -18,7 +18,7 @@ async def watch(socket: RawSocket, person: Person) -> bool:
 
 
 async def test_presence_is_told_on_the_other_node(stage: Stage) -> None:
-    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    ann, bob = await stage.person("ann", stage.a, fresh=True), await stage.person("bob", stage.b, fresh=True)
     await stage.room(ann, bob)
     hers = await stage.native(stage.a, ann)
     assert await watch(hers, bob) is False
@@ -32,7 +32,7 @@ async def test_presence_is_told_on_the_other_node(stage: Stage) -> None:
 
 
 async def test_who_is_online_on_another_node_is_known_at_once(stage: Stage) -> None:
-    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    ann, bob = await stage.person("ann", stage.a, fresh=True), await stage.person("bob", stage.b, fresh=True)
     await stage.room(ann, bob)
     await stage.native(stage.b, bob)
     hers = await stage.native(stage.a, ann)
@@ -46,7 +46,7 @@ async def test_who_is_online_on_another_node_is_known_at_once(stage: Stage) -> N
 
 async def test_typing_is_told_on_the_other_node(stage: Stage) -> None:
     """To those who are heard to be there: a message first, so that both nodes surely hear the room."""
-    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    ann, bob = await stage.person("ann", stage.a, fresh=True), await stage.person("bob", stage.b, fresh=True)
     room, _ = await stage.room(ann, bob)
     hers, his = await stage.native(stage.a, ann), await stage.native(stage.b, bob)
     await say(hers, room, "first")
@@ -59,7 +59,7 @@ async def test_typing_is_told_on_the_other_node(stage: Stage) -> None:
 
 
 async def test_a_read_mark_is_told_on_the_other_node(stage: Stage) -> None:
-    ann, bob = await stage.person("ann", stage.a), await stage.person("bob", stage.b)
+    ann, bob = await stage.person("ann", stage.a, fresh=True), await stage.person("bob", stage.b, fresh=True)
     room, _ = await stage.room(ann, bob)
     hers, his = await stage.native(stage.a, ann), await stage.native(stage.b, bob)
     said = await say(hers, room, "first")
