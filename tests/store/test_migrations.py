@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Dialect, Engine, select, text
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -159,3 +162,27 @@ def next_version(folder: Path, upgrade: str) -> Path:
         f"branch_labels = None\ndepends_on = None\n\n\ndef upgrade() -> None:\n    {upgrade}\n"
     )
     return folder
+
+
+def test_migrations_are_named_by_their_schema_and_follow_each_other() -> None:
+    """What a start reads off the names of the files is what they say."""
+    scripts = ScriptDirectory(str(migrate.MIGRATIONS))
+    chain = [script.revision for script in scripts.walk_revisions()]
+
+    assert chain == sorted(chain, reverse=True)
+    assert scripts.get_heads() == [migrate.head()]
+    assert all(Path(script.path).name.startswith(f"{script.revision}_") for script in scripts.walk_revisions())
+
+
+def test_a_start_on_a_schema_that_is_there_brings_no_migration_tool(tmp_path: Path) -> None:
+    file = tmp_path / "parley.db"
+    engine = writer_engine(file)
+    upgrade(engine, now_ms=1)
+    engine.dispose()
+    program = (
+        "import sys; from pathlib import Path; from parley.store.migrate import upgrade;"
+        "from parley.store.sqlite import writer_engine;"
+        f"engine = writer_engine(Path({str(file)!r})); upgrade(engine, now_ms=2); sys.exit('alembic' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-W", "error", "-c", program], check=False).returncode == 0
