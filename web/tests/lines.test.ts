@@ -8,7 +8,7 @@ const at = (day: number, hour: number, minute = 0) => new Date(2026, 10, day, ho
 function message(seq: number | null, by: string, when: string): Happening {
   const shown: ShownMessage = {
     key: `m${seq}`, clientId: `c${seq}`, id: seq === null ? null : String(seq), seq, ordinal: seq, by, at: when, kind: 'text', text: 'hello',
-    replyTo: null, attachments: [], reactions: [], edited: false, editedAt: null, deleted: false, pinned: false,
+    replyTo: null, attachments: [], reactions: [], edited: false, editedAt: null, deleted: false, pinned: false, status: null,
     own: by === 'me', state: by === 'me' ? 'sent' : null, error: null,
   }
   return { message: shown }

@@ -9,7 +9,7 @@ import { shownPending, shownStored, stateOf, type MessageState, type ShownMessag
 
 const base: ShownMessage = {
   key: 'c1', clientId: 'c1', id: '1', seq: 1, ordinal: 1, by: 'me', at: '2026-11-21T10:00:00.000Z', kind: 'text', text: 'hello', replyTo: null,
-  attachments: [], reactions: [], edited: false, editedAt: null, deleted: false, pinned: false, own: true, state: 'sent', error: null,
+  attachments: [], reactions: [], edited: false, editedAt: null, deleted: false, pinned: false, status: null, own: true, state: 'sent', error: null,
 }
 
 function draw(message: Partial<ShownMessage>) {

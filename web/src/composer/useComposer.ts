@@ -1,5 +1,6 @@
 import type { ConversationId } from '@parley/sdk'
 import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
+import { useAssistantStore } from '../assistant/useAssistantStore'
 import { useClient } from '../client'
 import type { ShownMessage } from '../message/shown'
 import { useSessionStore } from '../session/useSessionStore'
@@ -19,6 +20,7 @@ export function useComposer(conversationId: ConversationId) {
   const session = useSessionStore()
   const drafts = useDraftsStore()
   const toasts = useToasts()
+  const assistant = useAssistantStore()
 
   const text = ref(drafts.draftOf(conversationId))
   const mode = shallowRef<ComposerMode>({ type: 'new' })
@@ -67,8 +69,9 @@ export function useComposer(conversationId: ConversationId) {
       if (words !== now.message.text) void toasts.tell(client.edit(conversationId, now.message.id!, words))
       return true
     }
+    const mentions = assistant.mentionsIn(words)
     try {
-      client.send({ conversationId, text: words, ...(now.type === 'reply' ? { replyTo: now.message.id! } : {}) })
+      client.send({ conversationId, text: words, ...(mentions.length ? { mentions } : {}), ...(now.type === 'reply' ? { replyTo: now.message.id! } : {}) })
     } catch (error) {
       // The outbox is full: the text stays where it is.
       void toasts.tell(Promise.reject(error))

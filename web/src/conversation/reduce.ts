@@ -38,8 +38,10 @@ export function afterEntry(conversation: Listed, entry: Entry, me: UserId): List
       if (entry.by === me) Object.assign(next, { readOrdinal: entry.ordinal, read_seq: entry.seq })
       next.unread = Math.max(0, entry.ordinal - next.readOrdinal)
       break
-    case 'message.edited':
     case 'message.completed':
+      if (last?.id === entry.message_id) next.last_message = { ...last, text: entry.text, status: entry.status }
+      break
+    case 'message.edited':
       if (last?.id === entry.message_id) next.last_message = { ...last, text: entry.text }
       break
     case 'message.deleted':

@@ -31,14 +31,40 @@ const ALLOWED = {
 const cache = new Map<string, string>()
 const CACHE_SIZE = 500
 
+const sanitised = (html: string) => DOMPurify.sanitize(html, ALLOWED)
+
 /** Safe HTML for what somebody wrote: markdown without HTML, and then sanitised all the same. */
 export function renderMarkdown(text: string): string {
   const known = cache.get(text)
   if (known !== undefined) return known
-  const html = DOMPurify.sanitize(md.render(text), ALLOWED)
+  const html = sanitised(md.render(text))
   if (cache.size >= CACHE_SIZE) cache.delete(cache.keys().next().value!)
   cache.set(text, html)
   return html
+}
+
+/** A paragraph, a list, a block of code … `raw`: before it was made safe. */
+export interface Block {
+  readonly raw: string
+  readonly html: string
+}
+
+/** A text that grows, block by block. Those that are as they were `before` are the same objects. */
+export function renderBlocks(text: string, before: readonly Block[] = []): Block[] {
+  const env = {}
+  const blocks: Block[] = []
+  let open: ReturnType<typeof md.parse> = []
+  let depth = 0
+  for (const token of md.parse(text, env)) {
+    open.push(token)
+    depth += token.nesting
+    if (depth > 0) continue
+    const raw = md.renderer.render(open, md.options, env)
+    const known = before[blocks.length]
+    blocks.push(known?.raw === raw ? known : { raw, html: sanitised(raw) })
+    open = []
+  }
+  return blocks
 }
 
 const EMOJI_ONLY = /^(?:\s*(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})(?:\p{Emoji_Modifier}|\uFE0F|\u200D\p{Extended_Pictographic})*)+\s*$/u

@@ -1,4 +1,4 @@
-import type { Attachment, Message, ParleyError, PendingMessage, Reaction, UserId } from '@parley/sdk'
+import type { Attachment, Message, MessageStatus, ParleyError, PendingMessage, Reaction, UserId } from '@parley/sdk'
 
 /** How far an own message has got. It only ever goes forward, save that a failed one may be tried again. */
 export type MessageState = 'pending' | 'sent' | 'delivered' | 'read' | 'failed'
@@ -23,6 +23,8 @@ export interface ShownMessage {
   editedAt: string | null
   deleted: boolean
   pinned: boolean
+  /** Of an assistant's answer only. */
+  status: MessageStatus | null
   own: boolean
   /** Null for the messages of others. */
   state: MessageState | null
@@ -65,6 +67,7 @@ export function shownStored(message: Message, key: string, me: UserId, marks: Ot
     editedAt: message.edited_at,
     deleted: message.deleted,
     pinned: message.pinned,
+    status: message.status ?? null,
     own,
     state,
     error: null,
@@ -91,6 +94,7 @@ export function shownPending(pending: PendingMessage, me: UserId): ShownMessage 
     editedAt: null,
     deleted: false,
     pinned: false,
+    status: null,
     own: true,
     state: pending.state,
     error: pending.error ?? null,

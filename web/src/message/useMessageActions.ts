@@ -2,6 +2,7 @@ import type { ConversationId } from '@parley/sdk'
 import { useClipboard } from '@vueuse/core'
 import { useI18n } from 'vue-i18n'
 import { useClient } from '../client'
+import { useAssistantStore } from '../assistant/useAssistantStore'
 import { useSessionStore } from '../session/useSessionStore'
 import { useToasts } from '../ui/useToasts'
 import type { ShownMessage } from './shown'
@@ -11,6 +12,7 @@ export function useMessageActions(conversationId: ConversationId) {
   const client = useClient()
   const session = useSessionStore()
   const toasts = useToasts()
+  const assistant = useAssistantStore()
   const { t } = useI18n()
   const { copy } = useClipboard({ legacy: true })
 
@@ -37,10 +39,17 @@ export function useMessageActions(conversationId: ConversationId) {
     toasts.say(t('copied'))
   }
 
+  function stop(message: ShownMessage): void {
+    if (message.id) void toasts.tell(assistant.stop(conversationId, message.id))
+  }
+
+  const askAgain = (message: ShownMessage) =>
+    toasts.tell((async () => assistant.askAgain(conversationId, message.text ?? '', message.replyTo))())
+
   const retry = (message: ShownMessage) => client.retry(message.clientId)
   const discard = (message: ShownMessage) => client.discard(message.clientId)
 
-  return { toggleReaction, togglePin, remove, copyText, retry, discard }
+  return { toggleReaction, togglePin, remove, copyText, stop, askAgain, retry, discard }
 }
 
 export type MessageActions = ReturnType<typeof useMessageActions>

@@ -9,6 +9,7 @@ import { useSessionStore } from '../session/useSessionStore'
 
 const BATCH_MS = 1200
 const READ_OUT = 3
+const ANSWER_CHARS = 4000
 
 /** New messages of the open conversation, in batches, for a polite live region. */
 export function useAnnouncer(id: ConversationId) {
@@ -30,6 +31,13 @@ export function useAnnouncer(id: ConversationId) {
   useClientEvent('entries', ({ conversation_id, entries }) => {
     if (conversation_id !== id) return
     for (const entry of entries) {
+      // An answer of the assistant is read out once, at its end, and whole.
+      if (entry.kind === 'message.completed' && entry.text) {
+        const text = plainText(entry.text, ANSWER_CHARS)
+        const end = entry.status === 'done' ? '' : ` ${t(`assistant.${entry.status}`)}`
+        waiting.push(t('timeline.announce', { name: people.nameOf(entry.by), text }) + end)
+        continue
+      }
       if (entry.kind !== 'message.created' || entry.by === session.myId || entry.message.status === 'streaming') continue
       waiting.push(t('timeline.announce', { name: people.nameOf(entry.by), text: plainText(entry.message.text ?? '') }))
     }
