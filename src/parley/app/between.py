@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+import structlog
+
 from parley.app.stores import Store
 from parley.clock import Clock
 from parley.fanout.interface import Ears, FanOut
@@ -16,6 +18,8 @@ from parley.services.tickets.database import DatabaseTickets
 from parley.services.tickets.interface import Tickets
 from parley.services.tickets.memory import MemoryTickets
 from parley.settings import Settings
+
+log = structlog.get_logger()
 
 
 class Between(Protocol):
@@ -70,6 +74,8 @@ def tickets_of(store: Store, clock: Clock) -> Tickets:
 def open_between(settings: Settings, store: Store, hub: Hub, clock: Clock, metrics: Metrics) -> Between:
     """By `[redis] url`."""
     if settings.redis.url:
+        if not store.shared:
+            log.warning("redis_without_company", hint="an SQLite file has one server: Redis brings it nothing")
         from parley.app.over_redis import OverRedis  # noqa: PLC0415 - a server without Redis starts faster
 
         return OverRedis(settings, tickets_of(store, clock), hub, clock, metrics)
