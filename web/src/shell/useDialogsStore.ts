@@ -10,9 +10,10 @@ export interface Dialogs {
   invite: undefined
   palette: undefined
   keys: undefined
-  settings: { tab?: 'profile' | 'appearance' | 'security' | 'sessions' | 'invites' } | undefined
+  settings: { tab?: 'profile' | 'appearance' | 'security' | 'sessions' | 'invites' | 'bots' } | undefined
   addPeople: { conversationId: string }
   leave: { conversationId: string }
+  webhooks: { conversationId: string }
 }
 
 export type DialogName = keyof Dialogs
