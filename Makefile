@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED ?= 1
 BIN := .venv/bin
 TYPED := $(wildcard src sdk/python/src sdk/python/scripts tests tools proof hatch_build.py)
 PAGE := $(BIN)/python tools/build_page.py
-WORKERS ?= 0
+WORKERS ?=
 
 .PHONY: help run test check fmt services services-stop test-crash test-uploads proof bench lock build clean distclean environment
 
@@ -22,14 +22,14 @@ help: ## this list
 	@echo "make <what>:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/    \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo "PORT=8080 and ARGS='…' go to the server (run), ARGS='…' to pytest (test), parley bench and proof."
-	@echo "WORKERS=2 spreads the tests over processes; PYTHON=… names the Python to begin with."
+	@echo "WORKERS=0 runs the tests one after the other; PYTHON=… names the Python to begin with."
 
 run: environment ## the server with the page, here, at the address it prints
 	@$(PAGE)
 	@exec $(BIN)/parley serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: environment ## every test this machine can run; what it cannot is listed at the end
-	@$(BIN)/python tools/run_tests.py $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) $(ARGS)
+	@$(BIN)/python tools/run_tests.py $(if $(WORKERS),-n $(WORKERS)) $(ARGS)
 
 check: environment ## format, lint and types: Python, SDK and page
 	$(BIN)/ruff format --check .

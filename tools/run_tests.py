@@ -1,7 +1,7 @@
 """Everything `make test` runs, one after the other, each to its end; arguments go to pytest.
 
-pytest comes last, so that its closing line is the last thing on the screen; what went wrong before it is said just
-above it, and once more below. Under CI=true a service that is missing is a failure, elsewhere a remark.
+pytest comes last, spread over the cores, and then once more for what has to run alone; what went wrong before is said
+just above it, and once more below. Under CI=true a service that is missing is a failure, elsewhere a remark.
 """
 
 from __future__ import annotations
@@ -54,6 +54,15 @@ def pytest(arguments: list[str], variables: dict[str, str]) -> int:
     env = {**os.environ, **variables}
     # Enough kills to see that the harness bites, few enough for every day; make test-crash does three hundred.
     env.setdefault("PARLEY_CRASH_ROUNDS", "25")
+    if arguments:
+        return _run(arguments, env)
+    # A file's tests share servers, so they stay together; what measures or binds the machine runs alone afterwards.
+    beside = _run(["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile", "-m", "not serial"], env)
+    alone = _run(["-m", "serial"], env)
+    return beside or alone
+
+
+def _run(arguments: list[str], env: dict[str, str]) -> int:
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=env, check=False).returncode
 
 

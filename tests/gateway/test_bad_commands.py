@@ -97,7 +97,7 @@ MESSAGES: dict[str, tuple[dict[str, Any], str]] = {
     "a text too long": ({"text": "x" * 8001}, "too_long"),
     "an unknown kind": ({"kind": "hologram"}, "bad_payload"),
     "a system message": ({"kind": "system"}, "forbidden"),
-    "a file": ({"attachments": ["1"]}, "unsupported"),
+    "a file that is not there": ({"attachments": ["1"]}, "unknown_file"),
     "a thread": ({"thread_of": "1"}, "unsupported"),
     "an answer to nothing": ({"reply_to": "1"}, "unknown_message"),
     "mentions that are numbers": ({"mentions": [1]}, "bad_payload"),

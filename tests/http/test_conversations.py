@@ -157,7 +157,7 @@ async def test_every_route_asks_who_is_calling(server: TalkServer) -> None:
             for method in operations
             if path.startswith(("/api/v1/conversations", "/api/v1/rooms"))
         ]
-        assert len(asked) == 25
+        assert len(asked) == 29
         for method, path in asked:
             security = paths[path][method].get("security")
             assert security, f"{method} {path} takes no login"
