@@ -220,7 +220,8 @@ async def test_one_at_a_time_streams_and_another_takes_over(streams: Any, store:
     await streams(owner="three")
     await reader.until(store, room)
     assert _holder(store) == "three"
-    assert reader.seqs(room) == [1, 2, 3]
+    # At least once: the second may have died between the topic and its own note of it.
+    assert reader.seqs(room) in ([1, 2, 3], [1, 2, 2, 3])
 
 
 def _holder(store: Store) -> str | None:

@@ -42,15 +42,22 @@ ERRORS: dict[str, tuple[int, bool]] = {
     "storage_unavailable": (1401, True),
     "draining": (1402, True),
     "outcome_unknown": (1403, True),
+    "assistant_unavailable": (1411, True),
+    "assistant_busy": (1412, True),
+    "assistant_budget": (1413, True),
+    "assistant_failed": (1414, True),
     "internal": (1500, True),
 }
 
 # name: close code
 CLOSES: dict[str, int] = {
     "going_away": 1001,
+    "protocol_error": 1002,
+    "not_understood": 1003,
     "not_utf8": 1007,
     "malformed_flood": 1008,
     "too_big": 1009,
+    "server_error": 1011,
     "slow_consumer": 4001,
     "heartbeat_missed": 4002,
     "draining": 4003,
