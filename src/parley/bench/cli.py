@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from parley.bench import fanout_capacity, fanout_cost, idle, ingest, latency, machine, report, two_nodes
+from parley.bench import fanout_capacity, fanout_cost, idle, ingest, ingest_shared, latency, machine, report, two_nodes
 from parley.bench.floors import Floors
 from parley.bench.opening import CouldNotOpen
 from parley.bench.process import choose_cores, raise_file_limit
@@ -153,6 +153,7 @@ def _own_steps(run: Run, wanted: list[Number]) -> list[Step]:
     steps += [("M1", f"room of {n}", partial(fanout_cost.measure, members=n)) for n in rooms]
     steps.append(("M2", "capacity", fanout_capacity.measure))
     steps += [("M4", f"{n} senders", partial(ingest.measure, senders=n)) for n in senders]
+    steps += [("M4", f"PostgreSQL, {log}", partial(ingest_shared.measure, log=log)) for log in ("direct", "kafka")]
     steps.append(("M5", "latency", latency.measure))
     steps.append(("M6", "memory", idle.measure))
     steps.append(("M10", "two nodes", two_nodes.measure))
