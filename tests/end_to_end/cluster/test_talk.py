@@ -60,9 +60,10 @@ async def test_every_dialect_is_heard_on_the_other_node(stage: Stage) -> None:
     }
     await sockets["rob"].got(2)
     frames = {
+        # First: who writes has been let in entirely, and hears from then on.
+        "kam": kama_frame(kam.id, f"G{room}", "from kam"),
         "rob": {"type": "message", "payload": {"content": "from rob"}},
         "dir": direct_frame(room, "from dir"),
-        "kam": kama_frame(kam.id, f"G{room}", "from kam"),
     }
 
     for by, frame in frames.items():
