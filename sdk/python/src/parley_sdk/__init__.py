@@ -1,5 +1,6 @@
 """Parley from Python. What is not named here may change without notice."""
 
+from parley_sdk.answers import Answer, Answers
 from parley_sdk.client import Client
 from parley_sdk.codes import CLOSES, ERRORS
 from parley_sdk.errors import Disconnected, ParleyError
@@ -12,6 +13,8 @@ from parley_sdk.uuid7 import uuid7
 __all__ = [
     "CLOSES",
     "ERRORS",
+    "Answer",
+    "Answers",
     "Api",
     "Client",
     "Disconnected",

@@ -62,7 +62,8 @@ class Message(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What is not history: `typing`, `read`, `presence`, `ai.delta`, `upload.progress`, `notice`, …; may be missed."""
+    """What is not history, and may be missed: `typing`, `read`, `presence`, `ai.delta` (see `Answers`), `ai.queued`,
+    `upload.progress`, `notice`, …"""
 
     type: str
     payload: Mapping[str, Any]
