@@ -11,6 +11,19 @@ const words = (count, word = 'word') => Array.from({ length: count }, (_, i) => 
 mock.onMessage(/count to (\d+)/, (request) => ({ content: words(number(request, /count to (\d+)/)) }), { chunkSize: 8 })
 mock.onMessage(/slowly say (\d+)/, (request) => ({ content: words(number(request, /slowly say (\d+)/)) }), { chunkSize: 8, latency: 40 })
 mock.onMessage(/never end/, { content: words(4000) }, { chunkSize: 8, latency: 60 })
+const lesson = `Here is **how** it is done:
+
+1. Open the *file*
+2. Read it
+
+\`\`\`python
+def total(numbers: list[int]) -> int:
+    return sum(numbers)  # the whole of it
+\`\`\`
+
+That is all; see [the manual](https://example.org/manual).`
+mock.onMessage(/teach me/, { content: lesson }, { chunkSize: 5, latency: 25 })
+mock.onMessage(/at length/, { content: words(3500) }, { chunkSize: 24, latency: 30 })
 mock.onMessage(/emoji/, { content: '😀👩‍👩‍👧日本語 done' }, { chunkSize: 1 })
 mock.onMessage(/too many/, { error: { message: 'slow down', type: 'rate_limit_error' }, status: 429, retryAfter: 0 })
 mock.onMessage(/break down/, { error: { message: 'broken', type: 'server_error' }, status: 500 })

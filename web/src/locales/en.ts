@@ -212,7 +212,7 @@ const en = {
 
   bots: {
     badge: 'Bot',
-    badgeAssistant: 'AI',
+    badgeAssistant: 'Assistant',
     hint: 'A bot is an account for a program. It comes in with a token, and is added to conversations like a person.',
     name: 'User name',
     displayName: 'Display name',

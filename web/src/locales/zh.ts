@@ -214,7 +214,7 @@ const zh: Messages = {
 
   bots: {
     badge: '机器人',
-    badgeAssistant: 'AI',
+    badgeAssistant: '助手',
     hint: '机器人是给程序用的账号。它用令牌登录，像人一样加入会话。',
     name: '用户名',
     displayName: '显示名称',

@@ -28,8 +28,8 @@ export function useCodeBlocks(root: Readonly<Ref<HTMLElement | null>>, changes: 
     button.dataset.testid = 'code-copy'
     button.textContent = t('copy')
     button.setAttribute('aria-label', t('message.copyCode'))
-    button.addEventListener('click', () => {
-      void copy((block.textContent ?? '').replace(/\n$/, ''))
+    button.addEventListener('click', async () => {
+      await copy((block.textContent ?? '').replace(/\n$/, ''))
       button.textContent = t('copied')
       setTimeout(() => (button.textContent = t('copy')), COPIED_MS)
     })

@@ -10,6 +10,8 @@ const END_PX = 48
  */
 export function useScrollKeeper(scroller: Ref<HTMLElement | null>, content: Ref<HTMLElement | null>, changes: WatchSource[]) {
   const atEnd = ref(true)
+  /** Where it was when last looked at. */
+  let top = 0
   let anchor: { key: string; top: number } | null = null
 
   const rows = () => [...(content.value?.querySelectorAll<HTMLElement>('[data-key]') ?? [])]
@@ -31,6 +33,7 @@ export function useScrollKeeper(scroller: Ref<HTMLElement | null>, content: Ref<
   function remember(): void {
     const box = scroller.value
     if (!box) return
+    top = box.scrollTop
     atEnd.value = box.scrollHeight - box.scrollTop - box.clientHeight < END_PX
     const row = topRow()
     anchor = row ? { key: row.dataset.key!, top: row.getBoundingClientRect().top } : null
@@ -39,8 +42,11 @@ export function useScrollKeeper(scroller: Ref<HTMLElement | null>, content: Ref<
   function restore(): void {
     const box = scroller.value
     if (!box) return
+    // The reader has gone up, and the event that says so is still to come: an answer that grows must not pull them back.
+    if (atEnd.value && box.scrollTop < top - 1) remember()
     if (atEnd.value) {
       box.scrollTop = box.scrollHeight
+      top = box.scrollTop
       return
     }
     if (!anchor) return
@@ -53,6 +59,7 @@ export function useScrollKeeper(scroller: Ref<HTMLElement | null>, content: Ref<
     if (!box) return
     atEnd.value = true
     box.scrollTop = box.scrollHeight
+    top = box.scrollTop
   }
 
   /** Brings a row into view, `share` of the height below the upper edge. */
