@@ -199,6 +199,7 @@ const en = {
 
   assistant: {
     thinking: 'Thinking',
+    answering: 'Answering',
     stop: 'Stop',
     cancelled: 'Stopped.',
     interrupted: 'Interrupted before its end.',

@@ -201,6 +201,7 @@ const zh: Messages = {
 
   assistant: {
     thinking: '正在思考',
+    answering: '正在回答',
     stop: '停止',
     cancelled: '已停止。',
     interrupted: '回答中断，未完成。',
