@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import select, text
 from structlog.testing import capture_logs
-from tests.log.logs import Done, GatedStore
+from tests.log.logs import Done, GatedStore, turn
 from tests.log.nodes import EPOCH, PATIENT, GatedPlaces, Node, Wires, real_node
 from tests.store.stores import SHARED, Store, ack_of
 
@@ -453,3 +453,31 @@ async def test_one_command_does_not_keep_all_others_out_for_ever(wires: Wires, m
 
     assert store.batches[0] == ["a", "b", "bad", "d"]
     assert before == ["a", "b", "bad", "d"]
+
+
+async def test_a_batch_that_outlives_its_partitions_is_not_written_twice_when_they_come_back(wires: Wires) -> None:
+    """While it is still being written the partitions are given away and back, and read again from where it begins."""
+    store = GatedStore()
+    node = await Node(wires, store, GatedPlaces(store, wires.commands), times=PATIENT, let_go_seconds=0.01).open()
+    intake = node.appender._intake
+    try:
+        answers = [node.submit(UserId(1), ConversationId(1), f"c{n}") for n in range(3)]
+        await store.batch()
+        await intake.on_partitions_revoked([])
+        await intake.on_partitions_assigned([])
+        async with asyncio.timeout(20):
+            while not intake._ready:
+                await asyncio.sleep(0)
+        store.commit()
+        await asyncio.gather(*answers)
+
+        later = node.submit(UserId(1), ConversationId(1), "c3")
+        while not later.done():
+            await store.batch()
+            store.commit()
+            await turn()
+    finally:
+        await node.close()
+
+    assert [entry.client_id for entry in store.durable] == ["c0", "c1", "c2", "c3"]
+    assert max(store.offsets.values()) == 2, "one record for each of the two batches"

@@ -150,3 +150,19 @@ async def test_everything_answered_is_noticed(desk: Desk) -> None:
     await turn()
 
     assert (before, answered.done()) == (False, True)
+
+
+async def test_somebody_new_is_wanted_again_when_the_last_was_given_up_long_ago(desk: Desk) -> None:
+    """Else a node that a proxy sends nobody would stay out for ever: only an answer ends the silence."""
+    desk.send("c1", at=100.0)
+    assert not desk.waiting.hopeless(105.0)
+    await desk.sweep(110.0)
+    assert desk.waiting.hopeless(119.9)
+    assert not desk.waiting.hopeless(120.0)
+    assert desk.waiting.silent, "and still only one at a time is let through"
+
+    desk.send("c2", at=121.0)
+    await desk.sweep(131.0)
+    assert desk.waiting.hopeless(132.0)
+    desk.waiting.settle([(99, ACK)])
+    assert not desk.waiting.hopeless(132.0)

@@ -76,6 +76,9 @@ class Appender:
         )  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._writing: Batch | None = None
+        self._outlived: Batch | None = None
+        """One that is being written though its partitions were let go of; should they come back meanwhile, what they
+        are read from is not what this batch makes of it."""
         self._retrying: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -103,6 +106,7 @@ class Appender:
             async with asyncio.timeout(self._let_go_seconds):
                 await self._idle.wait()
         except TimeoutError:
+            self._outlived = self._writing
             log.warning("batch_outlives_its_partitions")
 
     def _begin(self) -> None:
@@ -126,7 +130,10 @@ class Appender:
         if isinstance(result, StoreUnavailable):
             self._not_written(batch, result)
             return
-        self._intake.written(batch)
+        if batch is self._outlived:
+            self._intake.forget([fence.partition for fence in batch.fences])
+        else:
+            self._intake.written(batch)
         self._attempts = 0
         self._limit = BATCH
         self._rest()
@@ -137,7 +144,7 @@ class Appender:
         self._answer(batch, result)
 
     def _rest(self) -> None:
-        self._writing = None
+        self._writing = self._outlived = None
         self._idle.set()
 
     # It could not be written
@@ -150,8 +157,8 @@ class Appender:
         elif isinstance(error, Fenced):
             log.warning("batch_abandoned", error=str(error), commands=len(batch.appends))
             self._abandon(batch)
-        elif not self._intake.holds(batch):
-            # Somebody else has its partitions, and writes it.
+        elif batch is self._outlived or not self._intake.holds(batch):
+            # Whoever has its partitions now writes it.
             self._abandon(batch)
         else:
             self._again(batch, error)

@@ -118,7 +118,7 @@ class KafkaLog:
             return "the log takes nothing more just now"
         if self._lanes.away:
             return "Kafka does not answer"
-        if self._unanswered.silent:
+        if self._unanswered.hopeless(self._loop.time()):
             return "commands wait in Kafka and nobody puts them into the store"
         return None
 

@@ -38,6 +38,9 @@ class Times(msgspec.Struct, frozen=True):
     """Kafka has not confirmed a batch for so long: what would have to wait behind it is refused."""
     sweep: float = 0.25
     """How often somebody looks whether any of these has passed."""
+    quiet: float = 10.0
+    """So long after the last one was given up nobody new is wanted here. Then somebody is, or with no client left
+    nobody would ever find out that there are answers again."""
 
 
 class Pending:
@@ -68,6 +71,7 @@ class Unanswered:
         self._idle.set()
         self.silent = False
         """A command was given up, and no answer has come since: nobody appends just now."""
+        self._quiet_until = 0.0
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -86,6 +90,10 @@ class Unanswered:
             if pending is not None:
                 tell(pending.reply, outcome)
         self._rest()
+
+    def hopeless(self, now: float) -> bool:
+        """Whether who comes now would most likely wait for nothing."""
+        return self.silent and now < self._quiet_until
 
     def refuse(self, refused: Iterable[Pending], spec: ErrorSpec, detail: str | None = None) -> None:
         """Only what surely never left this process."""
@@ -108,6 +116,7 @@ class Unanswered:
         given_up = self._older(now, self._times.give_up)
         if given_up:
             self.silent = True
+            self._quiet_until = now + self._times.quiet
             self._unknown.inc(len(given_up))
             log.warning("outcomes_unknown", commands=len(given_up))
             self.refuse(given_up, Code.OUTCOME_UNKNOWN)
