@@ -460,14 +460,15 @@ async def test_a_batch_that_outlives_its_partitions_is_not_written_twice_when_th
     store = GatedStore()
     node = await Node(wires, store, GatedPlaces(store, wires.commands), times=PATIENT, let_go_seconds=0.01).open()
     intake = node.appender._intake
+    arrived, again = intake._arrived, asyncio.Event()
     try:
         answers = [node.submit(UserId(1), ConversationId(1), f"c{n}") for n in range(3)]
         await store.batch()
+        intake._arrived = lambda: (arrived(), again.set())
         await intake.on_partitions_revoked([])
         await intake.on_partitions_assigned([])
         async with asyncio.timeout(20):
-            while not intake._ready:
-                await asyncio.sleep(0)
+            await again.wait()
         store.commit()
         await asyncio.gather(*answers)
 
