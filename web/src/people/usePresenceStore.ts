@@ -17,7 +17,8 @@ export const usePresenceStore = defineStore('presence', () => {
   // Opening a conversation changes several wishes at once; they go out as one.
   const send = useDebounceFn(() => {
     const ids = [...new Set([...wishes.values()].flat())].slice(0, MOST)
-    if (client.state === 'connected') client.watchPresence(ids)
+    // Where the connection goes away meanwhile, the SDK asks again at the next welcome.
+    if (client.state === 'connected') void client.watchPresence(ids).catch(() => {})
   }, 50)
 
   /** Watches these people for as long as the caller lives. */
