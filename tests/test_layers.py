@@ -13,7 +13,7 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "src"
 
-PLAIN = ("clock", "ids", "client_ids")
+PLAIN = ("addresses", "clock", "ids", "client_ids")
 """A page each, of nothing but the standard library: for everybody."""
 
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ids": ("clock",),
     "kafka_producer": PLAIN,
     "observability": (*PLAIN, "settings"),
-    "configuration": ("settings",),
+    "configuration": (*PLAIN, "settings"),
     "testing": (*PLAIN, "protocol"),
 }  # fmt: skip
 """Which parts of `parley` each part may import, beside itself; "" is the package's own version."""

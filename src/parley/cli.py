@@ -12,7 +12,8 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 import parley
-from parley.configuration import BadSettings, as_docs, as_toml, load, mask_url
+from parley.addresses import masked
+from parley.configuration import BadSettings, as_docs, as_toml, load
 from parley.settings import Settings, at_odds
 
 app = typer.Typer(
@@ -138,7 +139,7 @@ def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | No
     try:
         return work()
     except OperationalError as error:
-        _stop([f"the database {mask_url(settings.store_url)}: {error.orig}"])
+        _stop([f"the database {masked(settings.store_url)}: {error.orig}"])
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             _stop([f"{error.strerror}; try --port"])
@@ -149,7 +150,7 @@ def _in_one_line(work: Callable[[], int | None], settings: Settings) -> int | No
 
         if not isinstance(error, REFUSALS):
             raise
-        _stop([mask_url(str(error))])
+        _stop([masked(str(error))])
 
 
 def _stop(problems: list[str], code: int = 1) -> NoReturn:

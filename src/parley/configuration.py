@@ -5,7 +5,6 @@ Flags win over `PARLEY_<SECTION>__<NAME>`, that over `parley.toml`, that over th
 
 import json
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from parley.addresses import masked
 from parley.settings import Section, Server, Settings
 
 PREFIX = "PARLEY_"
@@ -107,17 +107,12 @@ def _problem(error: ErrorDetails, given: Mapping[str, Mapping[str, Any]], file: 
     if error["type"] == "extra_forbidden":
         return f"{source}: {where} is not a setting"
     # A whole section given as something else may hold anything, so it is not shown.
-    value = "***" if len(path) == 1 or SECRETS & set(path) else repr(mask_url(str(error["input"])))
+    value = "***" if len(path) == 1 or SECRETS & set(path) else repr(masked(str(error["input"])))
     wanted = error["msg"].removeprefix("Value error, ")
     return f"{source}: {where} = {value}: {wanted[:1].lower()}{wanted[1:]}"
 
 
 # --- settings as text -------------------------------------------------------------------------------------------------
-
-
-def mask_url(text: str) -> str:
-    """Without the password of `scheme://user:password@host`."""
-    return re.sub(r"(://[^/@]*?:)[^/]*@", r"\1***@", text)
 
 
 def toml_value(value: Any) -> str:
@@ -130,7 +125,7 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(toml_value, value))}]"
     # A JSON string is a TOML one, but for DEL, which TOML wants escaped.
-    return json.dumps(mask_url(str(value)), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(masked(str(value)), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def sections(of: BaseSettings | Section, above: str = "") -> Iterator[tuple[str, Section]]:

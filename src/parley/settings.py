@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from parley.addresses import scheme_of, wrong_with
 from parley.services.policy import parse_origin
 
 
@@ -421,11 +422,14 @@ ENGINES = ("postgresql", "mysql", "mariadb")
 def at_odds(settings: Settings) -> list[str]:
     """What these settings ask for and cannot have together, one sentence each. `serve` and `migrate` refuse it."""
     server, kafka = settings.server, settings.kafka
-    engine = settings.store_url.partition(":")[0].partition("+")[0]
+    engine = (scheme_of(settings.store_url) or "").partition("+")[0]
     shared = engine in ENGINES
+    redis = scheme_of(settings.redis.url)
+    store_wrong = wrong_with(settings.store_url) if shared else None
+    redis_wrong = wrong_with(settings.redis.url, numbered=True) if redis in {"redis", "rediss"} else None
     topics = settings.log.kind == "kafka" or bool(kafka.stream)
     rows = {
-        f"[store] url: {engine!r} is not a database that is known here; "
+        f"[store] url: {repr(engine) if engine else 'what is given'} is not a database that is known here; "
         "sqlite:///…, postgresql+psycopg://… or mariadb+pymysql://… is wanted": not shared and engine != "sqlite",
         "[server] workers: more than one process cannot share an SQLite file; set [store] url to PostgreSQL or MariaDB":
             engine == "sqlite" and server.workers > 1,
@@ -439,6 +443,8 @@ def at_odds(settings: Settings) -> list[str]:
         "[kafka] bootstrap: the brokers are wanted for [log] kind = \"kafka\" and for [kafka] stream":
             topics and not kafka.bootstrap,
         "[redis] url: redis://…, rediss://… or unix://… is wanted":
-            bool(settings.redis.url) and settings.redis.url.partition(":")[0] not in {"redis", "rediss", "unix"},
+            bool(settings.redis.url) and redis not in {"redis", "rediss", "unix"},
+        f"[store] url: {store_wrong}": store_wrong is not None,
+        f"[redis] url: {redis_wrong}": redis_wrong is not None,
     }  # fmt: skip
     return [sentence for sentence, wrong in rows.items() if wrong]

@@ -464,7 +464,12 @@ async def test_a_batch_that_outlives_its_partitions_is_not_written_twice_when_th
     try:
         answers = [node.submit(UserId(1), ConversationId(1), f"c{n}") for n in range(3)]
         await store.batch()
-        intake._arrived = lambda: (arrived(), again.set())
+
+        def heard() -> None:
+            arrived()
+            again.set()
+
+        intake._arrived = heard
         await intake.on_partitions_revoked([])
         await intake.on_partitions_assigned([])
         async with asyncio.timeout(20):

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
+from parley.addresses import masked
 from parley.clock import SystemClock
-from parley.configuration import mask_url
 from parley.move.comparing import Comparison
 from parley.move.run import move, release
 
@@ -12,7 +12,7 @@ def run(source: str, target: str | None, *, verify: bool, replace: bool) -> int:
     """Without a target only the source's mark is taken away. Returns the exit code: 1 if the two differ."""
     if target is None:
         release(source)
-        _say(f"{mask_url(source)} may be served again.")
+        _say(f"{masked(source)} may be served again.")
         return 0
     progress = Console(stderr=True, highlight=False)
     with progress.status("reading") as status:
@@ -24,7 +24,7 @@ def run(source: str, target: str | None, *, verify: bool, replace: bool) -> int:
             replace=replace,
             tell=lambda table, rows: status.update(f"{table}: {rows} rows"),
         )
-    _say(f"{moved.rows} rows brought to {mask_url(target)}.")
+    _say(f"{moved.rows} rows brought to {masked(target)}.")
     if moved.comparison is not None and not _told(moved.comparison):
         return 1
     _say(

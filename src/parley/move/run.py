@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import URL, Connection, Engine, exists, make_url, select
 from sqlalchemy.exc import ArgumentError
 
-from parley.configuration import mask_url
+from parley.addresses import masked
 from parley.move.comparing import Comparison, compare
 from parley.move.copying import Tell, copy, copy_facts, empty, go_on_counting
 from parley.store import moved as marks
@@ -89,9 +89,9 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise CannotMove(f"{mask_url(url)} is not the address of a database.") from None
+        raise CannotMove(f"{masked(url)} is not the address of a database.") from None
     if parsed.drivername not in DRIVERS:
-        raise CannotMove(f"{mask_url(url)}: a database is named as {', '.join(f'{name}:…' for name in DRIVERS)}.")
+        raise CannotMove(f"{masked(url)}: a database is named as {', '.join(f'{name}:…' for name in DRIVERS)}.")
     return parsed
 
 
@@ -102,12 +102,12 @@ def _begin(source: Connection, target: Connection, source_url: str, target_url: 
         if marks.read(source, marks.MOVING_FROM):
             raise CannotMove("The source is itself an unfinished copy of another database.")
         earlier = marks.read(source, marks.MOVED_TO)
-        whither = mask_url(target_url)
+        whither = masked(target_url)
         if earlier not in {None, whither}:
             raise CannotMove(f"The source was already moved to {earlier}. `--release` takes that mark away.")
     _refuse_nodes(source, "source")
     _refuse_nodes(target, "target")
-    _make_room(target, f"{mask_url(source_url)} ({name})", replace=replace)
+    _make_room(target, f"{masked(source_url)} ({name})", replace=replace)
     with source.begin():
         marks.write(source, marks.MOVED_TO, whither)
     # One that started before it could see the mark has written its row by now.
