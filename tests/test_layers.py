@@ -57,6 +57,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("gateway", "store.bounds"): "how long a transaction may last, which comparing heads has to allow for",
     ("log.places", "store.sql"): "where Kafka's partitions stand is part of the store's own transactions",
     ("stream.stream", "store.sql"): "a stream is made from the tables themselves",
+    ("settings", "addresses"): "what is wrong with an address is said before a library says it",
     ("settings", "services.policy"): "what an origin is, is decided in one place; policy is pure",
     ("http", "dialects"): "the older clients' HTTP routes answer in their dialects' shapes",
 }
