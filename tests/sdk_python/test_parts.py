@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parley_sdk import CLOSES, ERRORS
+from parley_sdk import CLOSES, ERRORS, ParleyError
 from parley_sdk import codes as generated
 from parley_sdk.backoff import Backoff
+from parley_sdk.http import Api
+from parley_sdk.socket import Socket
 from parley_sdk.standing import Standing
+from websockets.exceptions import ConnectionClosed
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,3 +99,28 @@ def test_the_backoff_doubles_up_to_its_bound() -> None:
         assert 0 <= backoff.next() <= most
     backoff.reset()
     assert backoff.next() <= 1
+
+
+async def test_a_question_that_is_cut_while_it_is_sent_leaves_no_error_that_nobody_hears() -> None:
+    """asyncio would print each of them, for every message under way at a restart of the server."""
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+
+    async def opened(_: dict[str, Any]) -> None: ...
+
+    socket = Socket(
+        Api("http://127.0.0.1", None), backoff=Backoff(1.0, 2.0), answer_s=5.0, opened=opened,
+        heard=lambda _: None, changed=lambda *_: None,
+    )  # fmt: skip
+
+    class Cut:
+        async def send(self, _: str) -> None:
+            socket._fail_all()
+            raise ConnectionClosed(None, None)
+
+    socket._connection = Cut()  # type: ignore[assignment]
+    with pytest.raises(ParleyError, match="not_connected"):
+        await socket.ask("message.send", {})
+    gc.collect()
+
+    assert unheard == []

@@ -129,7 +129,9 @@ async def _described(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dic
 
 def _check_copies(topic: Topic, row: Mapping[str, Any], bootstrap: str) -> None:
     if row["error_code"] != 0 or not row["partitions"]:
-        raise LogNotReady(f"Kafka has no topic {topic.name}; make it with: {topic.command(bootstrap)}")
+        raise LogNotReady(
+            f"Kafka has no topic {topic.name}; `parley migrate` makes it, or by hand: {topic.command(bootstrap)}"
+        )
     fewest = min(len(partition["replicas"]) for partition in row["partitions"])
     if fewest < topic.replicas:
         raise LogNotReady(

@@ -72,7 +72,7 @@ class Line(ABC):
     def _stands(self) -> None:
         self._pauses.reset()
         self.up = True
-        log.info("redis_back", which=self.which)
+        log.info("redis_connected", which=self.which)
         _tell(self.on_up)
 
     def _falls(self) -> None:

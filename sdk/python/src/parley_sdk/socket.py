@@ -181,6 +181,8 @@ class Socket:
         for answer in waiting.values():
             if not answer.done():
                 answer.set_exception(ParleyError("not_connected", "the connection ended", retryable=True))
+                # Whoever asked may still be sending, and then hears of the loss by that and never looks here.
+                answer.exception()
 
 
 def _read(text: str | bytes) -> Frame:
