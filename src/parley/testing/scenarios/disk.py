@@ -36,7 +36,7 @@ async def fill_rounds(folder: Path, rounds: int, seed: int, *, program: tuple[st
             await load.settle()
             pid_alive = server.running
             await server.terminated()
-            # That sends met the fault is told by the refusals of each round; at its first moment none need be under way.
+            # The refusals of each round tell that sends met the fault; at its first moment none need be under way.
             figures = load.check(Demands(min_acks=20 * rounds, recover_s=5.0))
         names = {name for path in (folder / "clients").glob("*.jsonl") for name in refusals(path)}
         if not pid_alive:
