@@ -87,6 +87,23 @@ def test_two_nodes_make_one_log(two: tuple[Store, Store], ann: UserId, bob: User
     assert [entry.seq for entry in two[0].log(group)] == list(range(1, 303))
 
 
+def test_a_conversation_that_is_held_holds_no_other(
+    two: tuple[Store, Store], ann: UserId, group: ConversationId
+) -> None:
+    """Whoever has the row of one, a node or a person at the database, is in the way of that one alone."""
+    here, there = two
+    held = here.group(ann)
+
+    def hold(connection: Connection) -> int:
+        connection.execute(select(conversations.c.id).where(conversations.c.id == held).with_for_update())
+        [outcome] = there.write(Append(ann, c.SendMessage(group, "not held", "hello")))
+        return ack_of(outcome).seq
+
+    assert here.on_writer(hold) == 3
+    [stored] = there.log(group)[2:]
+    assert stored.client_id == "not held"
+
+
 def test_the_same_at_both_nodes_is_stored_once(two: tuple[Store, Store], ann: UserId, group: ConversationId) -> None:
     """As a client does that lost its node before the answer came. In another conversation too: no lock is shared then,
     but the UNIQUE is."""

@@ -45,10 +45,11 @@ INSERT INTO entries (id, conversation_id, seq, ordinal, actor_id, client_id, at,
 """
 _SENT = f"{EntryKind.MESSAGE_CREATED:d},0,0"
 _INSERT = "INSERT INTO entries (COLUMNS) VALUES".replace("COLUMNS", ", ".join(ENTRY_COLUMNS))
+# In this order and by this index: a table of few rows would be scanned, and every row in it locked.
 _BUMP = """
-UPDATE conversations AS c JOIN JSON_TABLE('ROWS', '$[*]' COLUMNS (
+UPDATE JSON_TABLE('ROWS', '$[*]' COLUMNS (
     id BIGINT PATH '$[0]', seq BIGINT PATH '$[1]', ordinal BIGINT PATH '$[2]', message BIGINT PATH '$[3]')) AS v
-ON c.id = v.id
+STRAIGHT_JOIN conversations AS c FORCE INDEX (PRIMARY) ON c.id = v.id
 SET c.last_seq = v.seq, c.last_ordinal = v.ordinal, c.last_message_id = v.message,
     c.changed_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)
 """
