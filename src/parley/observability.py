@@ -132,9 +132,6 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.connections = Gauge("parley_connections", "Open WebSockets", registry=self.registry)
-        self.commands = Counter(
-            "parley_commands_total", "Commands answered", ["type", "outcome"], registry=self.registry
-        )
         self.batch_size = Histogram(
             "parley_batch_size",
             "Commands a transaction of the log",
@@ -155,8 +152,9 @@ class Metrics:
         self.healed = Counter(
             "parley_healed_entries_total", "Entries that no publish brought and the store had", registry=self.registry
         )
-        self.deliveries = Counter("parley_deliveries_total", "Entries handed to sockets", registry=self.registry)
-        self.slow_consumers = Counter("parley_slow_consumers_total", "Sockets closed with 4001", registry=self.registry)
+        self.slow_consumers = Gauge(
+            "parley_slow_consumers", "Sockets closed with 4001 since the start", registry=self.registry
+        )
         self.requests = Counter(
             "parley_http_requests_total", "HTTP requests answered", ["route", "status"], registry=self.registry
         )

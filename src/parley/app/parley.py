@@ -194,6 +194,7 @@ class Parley:
         self.websocket = upgrade_class(
             self.gateway, ENGINES[settings.websocket.engine], settings.server.trusted_proxies
         )
+        self.metrics.slow_consumers.set_function(lambda: self.outbound.closed_slow)
         self.metrics.connections.set_function(lambda: self.gateway.connections)
         self.http: FastAPI = create_app(self) if self.serves_clients else create_operations_app(self)
 

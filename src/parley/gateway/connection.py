@@ -223,6 +223,7 @@ class Connection:
             except TimeoutError:
                 # Slow is not dead: a page takes half a minute on a bad line.
                 if self.wire.get_write_buffer_size() >= left:
+                    self.outbound.closed_slow += 1
                     self.close(Close.SLOW_CONSUMER, "no progress: resume to catch up")
         return not self.closing
 
