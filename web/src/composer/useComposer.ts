@@ -2,6 +2,9 @@ import type { ConversationId } from '@parley/sdk'
 import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
 import { useAssistantStore } from '../assistant/useAssistantStore'
 import { useClient } from '../client'
+import { useChosenStore } from '../files/useChosenStore'
+import type { ChosenFile } from '../files/outgoing'
+import { useOutgoingStore } from '../files/useOutgoingStore'
 import type { ShownMessage } from '../message/shown'
 import { useSessionStore } from '../session/useSessionStore'
 import { useToasts } from '../ui/useToasts'
@@ -21,6 +24,8 @@ export function useComposer(conversationId: ConversationId) {
   const drafts = useDraftsStore()
   const toasts = useToasts()
   const assistant = useAssistantStore()
+  const chosen = useChosenStore()
+  const outgoing = useOutgoingStore()
 
   const text = ref(drafts.draftOf(conversationId))
   const mode = shallowRef<ComposerMode>({ type: 'new' })
@@ -31,7 +36,9 @@ export function useComposer(conversationId: ConversationId) {
   /** Characters as people count them, near enough: a pair of surrogates is one. */
   const left = computed(() => (text.value.length * 2 < limit ? limit : limit - [...text.value].length))
   const warns = computed(() => left.value < WARN_LEFT)
-  const canSend = computed(() => text.value.trim() !== '' && left.value >= 0)
+  /** Files that go with the text; a message that is edited keeps its own. */
+  const files = computed(() => (mode.value.type === 'edit' ? [] : chosen.chosenFor(conversationId)))
+  const canSend = computed(() => (text.value.trim() !== '' || files.value.length > 0) && left.value >= 0 && chosen.looking === 0)
 
   watch(text, (now) => {
     if (mode.value.type === 'edit') return
@@ -69,20 +76,31 @@ export function useComposer(conversationId: ConversationId) {
       if (words !== now.message.text) void toasts.tell(client.edit(conversationId, now.message.id!, words))
       return true
     }
-    const mentions = assistant.mentionsIn(words)
+    const replyTo = now.type === 'reply' ? now.message.id : null
     try {
-      client.send({ conversationId, text: words, ...(mentions.length ? { mentions } : {}), ...(now.type === 'reply' ? { replyTo: now.message.id! } : {}) })
+      if (files.value.length) outgoing.send({ conversationId, text: words, replyTo, files: files.value })
+      else sendWords(words, replyTo)
     } catch (error) {
-      // The outbox is full: the text stays where it is.
+      // The outbox is full: text and files stay where they are.
       void toasts.tell(Promise.reject(error))
       return false
     }
     mode.value = { type: 'new' }
     text.value = ''
+    chosen.clear(conversationId)
     return true
   }
 
-  return { text, mode, left, warns, canSend, reply, edit, cancel, submit }
+  function sendWords(words: string, replyTo: string | null): void {
+    const mentions = assistant.mentionsIn(words)
+    client.send({ conversationId, text: words, ...(mentions.length ? { mentions } : {}), ...(replyTo ? { replyTo } : {}) })
+  }
+
+  const attach = (found: readonly File[]) => chosen.add(conversationId, found)
+  const attachFrom = (transfer: DataTransfer) => chosen.take(conversationId, transfer)
+  const detach = (file: ChosenFile) => chosen.remove(conversationId, file)
+
+  return { text, mode, left, warns, files, canSend, reply, edit, cancel, submit, attach, attachFrom, detach }
 }
 
 export type ComposerState = ReturnType<typeof useComposer>

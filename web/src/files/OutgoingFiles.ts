@@ -71,7 +71,7 @@ export class OutgoingFiles {
         // Another tab may have sent or discarded it while this one waited.
         if (!(await this.#options.storage.has(stored.clientId))) return this.forget(stored.clientId)
         for (const file of stored.files) this.#begin(file, file.done ? null : await this.#options.storage.bytes(file.key), entry)
-        this.#settle()
+        this.settle()
       })
     }
   }
@@ -131,7 +131,7 @@ export class OutgoingFiles {
     const kind: MessageKind = rest.length === 0 ? 'text' : kindOf(rest)
     this.#change(entry, { ...entry.stored, files: rest, kind })
     this.#write((storage) => storage.drop(key))
-    this.#settle()
+    this.settle()
   }
 
   /** Give the message and its files up. */
@@ -151,13 +151,13 @@ export class OutgoingFiles {
     this.messages.delete(clientId)
     // The lock is let go only when the storage knows: who waits for it must find the message gone.
     void this.#write((storage) => storage.remove(entry.stored)).then(() => entry.hold.abort())
-    this.#settle()
+    this.settle()
   }
 
-  /** The connection is back, or the outbox has room again. */
+  /** The connection is back. */
   wake(): void {
     this.#queue.wake()
-    this.#settle()
+    this.settle()
   }
 
   close(): void {
@@ -230,11 +230,11 @@ export class OutgoingFiles {
     Object.assign(stored, { url, done, paused })
     const entry = this.#entries.get(found.clientId)!
     this.#write((storage) => storage.put(plain(entry.stored)))
-    if (done) this.#settle()
+    if (done) this.settle()
   }
 
-  /** Hand over what is complete, in each conversation the first first. */
-  #settle(): void {
+  /** Hand over what is complete, in each conversation the first first. The outbox may have room again. */
+  settle(): void {
     const held = new Set<ConversationId>()
     for (const entry of [...this.#entries.values()]) {
       const { conversationId, files } = entry.stored

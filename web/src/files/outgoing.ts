@@ -1,4 +1,4 @@
-import type { ConversationId, MessageId, MessageKind, ParleyError } from '@parley/sdk'
+import type { Attachment, ConversationId, MessageId, MessageKind, ParleyError } from '@parley/sdk'
 
 /**
  * How a file on its way stands. `waiting`: for its turn, or for the connection. `missing`: the page was loaded anew and has no bytes;
@@ -62,4 +62,17 @@ export const isPicture = ({ type }: { type: string }) => PICTURES.has(type)
 export function kindOf(files: readonly FileFacts[]): MessageKind {
   if (files.length === 1 && files[0]!.waveform) return 'voice'
   return files.every((file) => isPicture(file) && file.width !== undefined) ? 'image' : 'file'
+}
+
+/** As the message will carry it, as far as this page knows. */
+export function attachmentOf({ name, size, type, width, height, durationMs, waveform }: FileFacts, id: string): Attachment {
+  return {
+    id,
+    name,
+    size,
+    type,
+    ...(width === undefined || height === undefined ? {} : { width, height }),
+    ...(durationMs === undefined ? {} : { duration_ms: durationMs }),
+    ...(waveform === undefined ? {} : { waveform: [...waveform] }),
+  }
 }

@@ -1,6 +1,7 @@
 import { uuid7, type ConversationId } from '@parley/sdk'
 import { defineStore } from 'pinia'
 import { computed, shallowRef, watch } from 'vue'
+import { useAssistantStore } from '../assistant/useAssistantStore'
 import { useClient, useClientEvent } from '../client'
 import { useSessionStore } from '../session/useSessionStore'
 import { useToasts } from '../ui/useToasts'
@@ -15,6 +16,7 @@ export const useOutgoingStore = defineStore('outgoing', () => {
   const client = useClient()
   const session = useSessionStore()
   const toasts = useToasts()
+  const assistant = useAssistantStore()
 
   const outgoing = shallowRef<OutgoingFiles | null>(null)
   let toldOfStorage = false
@@ -26,7 +28,10 @@ export const useOutgoingStore = defineStore('outgoing', () => {
       transport: tusTransport(client.uploads),
       newId: () => uuid7(Date.now),
       now: Date.now,
-      hand: (draft) => void client.send(draft),
+      hand: (draft) => {
+        const mentions = assistant.mentionsIn(draft.text)
+        client.send({ ...draft, ...(mentions.length ? { mentions } : {}) })
+      },
       fileId: (url) => client.uploads.fileId(url),
       // What cannot be told now ends by itself: an upload without a message expires on the server.
       giveUp: (url) => void client.uploads.cancel(client.uploads.fileId(url)).catch(() => {}),
@@ -55,7 +60,9 @@ export const useOutgoingStore = defineStore('outgoing', () => {
 
   useClientEvent('welcome', () => outgoing.value?.wake())
   useClientEvent('outbox', ({ message, discarded }) => {
-    if (discarded || message.state === 'sent') outgoing.value?.forget(message.clientId)
+    if (!discarded && message.state !== 'sent') return
+    outgoing.value?.forget(message.clientId)
+    outgoing.value?.settle()
   })
   // Another tab may have sent it.
   useClientEvent('entries', ({ entries }) => {

@@ -6,4 +6,6 @@ export type MessageIntent =
   | { type: 'reply' | 'edit' | 'delete' | 'pin' | 'copy' | 'retry' | 'discard' | 'stop'; message: ShownMessage }
   /** Ask the assistant once more what this message asks. */
   | { type: 'askAgain'; message: ShownMessage }
+  /** Look at a picture. */
+  | { type: 'view'; fileId: string }
   | { type: 'jump'; messageId: string }

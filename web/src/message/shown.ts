@@ -76,7 +76,8 @@ export function shownStored(message: Message, key: string, me: UserId, marks: Ot
   return shown
 }
 
-export function shownPending(pending: PendingMessage, me: UserId): ShownMessage {
+/** `attachments`: what this page knows of its files, which the server has not told yet. */
+export function shownPending(pending: PendingMessage, me: UserId, attachments: readonly Attachment[] = []): ShownMessage {
   return {
     key: pending.clientId,
     clientId: pending.clientId,
@@ -88,7 +89,7 @@ export function shownPending(pending: PendingMessage, me: UserId): ShownMessage 
     kind: pending.kind,
     text: pending.text,
     replyTo: pending.replyTo,
-    attachments: [],
+    attachments,
     reactions: [],
     edited: false,
     editedAt: null,

@@ -1,3 +1,4 @@
+import type { Attachment } from '@parley/sdk'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 
@@ -14,6 +15,8 @@ export interface Dialogs {
   addPeople: { conversationId: string }
   leave: { conversationId: string }
   webhooks: { conversationId: string }
+  /** `fileId` is the one to begin with. */
+  pictures: { pictures: readonly Attachment[]; fileId: string }
 }
 
 export type DialogName = keyof Dialogs

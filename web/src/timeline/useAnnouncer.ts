@@ -4,6 +4,7 @@ import { ref } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { useClientEvent } from '../client'
 import { plainText } from '../message/plainText'
+import { previewText } from '../message/previewText'
 import { usePeopleStore } from '../people/usePeopleStore'
 import { useSessionStore } from '../session/useSessionStore'
 
@@ -39,7 +40,7 @@ export function useAnnouncer(id: ConversationId) {
         continue
       }
       if (entry.kind !== 'message.created' || entry.by === session.myId || entry.message.status === 'streaming') continue
-      waiting.push(t('timeline.announce', { name: people.nameOf(entry.by), text: plainText(entry.message.text ?? '') }))
+      waiting.push(t('timeline.announce', { name: people.nameOf(entry.by), text: previewText(entry.message) }))
     }
     if (waiting.length) void speak()
   })

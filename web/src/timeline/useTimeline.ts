@@ -2,6 +2,7 @@ import type { ConversationId } from '@parley/sdk'
 import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
 import { useClientEvent } from '../client'
 import { useConversationsStore } from '../conversation/useConversationsStore'
+import { usePendingFiles } from '../files/usePendingFiles'
 import { shownPending, shownStored, type ShownMessage } from '../message/shown'
 import { useSessionStore } from '../session/useSessionStore'
 import { toLines, type Happening } from './lines'
@@ -21,6 +22,7 @@ export function useTimeline(id: ConversationId) {
   const conversations = useConversationsStore()
   const marks = useMarksStore()
   const timelines = useTimelinesStore()
+  const pendingFiles = usePendingFiles()
   const timeline = timelines.enter(id)
 
   const items = shallowRef(timeline.items)
@@ -49,7 +51,7 @@ export function useTimeline(id: ConversationId) {
       if (item.type === 'event') return { entry: item.entry }
       const message =
         item.type === 'pending'
-          ? shownPending(item.pending, session.myId)
+          ? shownPending(item.pending, session.myId, pendingFiles.of(item.pending))
           : shownStored(item.message, item.key, session.myId, others)
       return { message }
     })
