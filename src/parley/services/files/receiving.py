@@ -47,7 +47,7 @@ class Writer:
     def cut(self) -> None:
         """As if its connection had ended."""
         self.unwanted = True
-        if self.patience is not None and self.patience.when() is not None:
+        if self.patience is not None and self.patience.when() is not None and not self.patience.expired():
             self.patience.reschedule(asyncio.get_running_loop().time())
 
 
@@ -100,6 +100,8 @@ class Receiving:
                 await self._gather(body)
             except (BodyCut, TimeoutError, asyncio.CancelledError) as error:
                 end = error  # what has arrived is kept
+            finally:
+                self._writer.patience = None  # over: there is nothing left to cut short
             await self._last(cut=end is not None)
         except OSError as error:
             await self._back()
