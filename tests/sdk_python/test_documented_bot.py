@@ -16,7 +16,11 @@ from parley.testing.server import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SDK = ROOT / "sdk" / "python" / "src"
-PATIENCE = 30.0
+PATIENCE = 60.0
+HEARING = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " runpy.run_path('bot.py', run_name='__main__')"
+)
 
 
 def documented(page: str) -> str:
@@ -61,7 +65,13 @@ async def test_the_ten_lines_run_and_answer_also_what_was_said_while_they_were_a
         for said in ("first", "while away"):
             await ann.send(f"!echo {said}", conversation_id=place.room)
             bot = await asyncio.create_subprocess_exec(
-                sys.executable, "bot.py", cwd=tmp_path, env=environ, stderr=asyncio.subprocess.DEVNULL
+                # What runs in the background is often started deaf to Ctrl-C, and its children inherit that.
+                sys.executable,
+                "-c",
+                HEARING,
+                cwd=tmp_path,
+                env=environ,
+                stderr=asyncio.subprocess.DEVNULL,
             )
             try:
                 assert await answers(ann, place.room, said) == [said]

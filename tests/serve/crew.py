@@ -5,6 +5,8 @@ import select
 import signal
 import sys
 
+import structlog
+
 from parley.serve.workers import supervise
 
 
@@ -13,6 +15,8 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
+# Beside what is said here: a log line and its end are two writes, and another's words may come between.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 fate = supervise(int(sys.argv[1]), lambda note: say(f"all ready: {note}"))
 if isinstance(fate, int):
     sys.exit(fate)
