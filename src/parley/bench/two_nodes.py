@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from parley.bench.figures import mean, percentile
-from parley.bench.process import on_core
+from parley.bench.process import on_core, pin
 from parley.bench.run import TEXT, Row, Run, ratio
 from parley.client_ids import new_client_id
 from parley.testing.account import Account
@@ -46,6 +46,8 @@ async def _measure(run: Run, engines: Engines, redis: str, count: int) -> list[R
     async with AsyncExitStack() as stack:
         with on_core(run.cores.server):
             cluster = await stack.enter_async_context(running_cluster(folder, engines, nodes=2))
+        # Two nodes are two machines: the second does not wait for the first's core. The generator waits meanwhile.
+        pin(cluster.nodes[1].pid, run.cores.generator)
         lines = [await _Line.open(stack, cluster, reader) for reader in cluster.urls]
         run.say(f"M10 two nodes: {count:,} messages to each of two readers")
         await _turns(lines, count // 10)
